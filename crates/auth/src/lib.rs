@@ -1,0 +1,1 @@
+//! Who may connect: the Authenticator interface and its chain

@@ -1,0 +1,1 @@
+//! The MQTT Server as a pure machine: inputs in, an outbox out

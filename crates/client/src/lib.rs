@@ -1,0 +1,1 @@
+//! An MQTT client library with reconnection that can be trusted

@@ -1,0 +1,1 @@
+//! Addresses and URLs of MQTT Servers, and sockets

@@ -1,0 +1,1 @@
+//! The rules both ends of an MQTT connection keep, as pure machines

@@ -1,0 +1,1 @@
+//! Threads, sockets and configuration around the broker

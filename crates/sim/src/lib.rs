@@ -1,0 +1,1 @@
+//! The whole system from one seed: virtual clock, virtual network, an oracle
