@@ -6,6 +6,7 @@ use crate::{
     packet::PacketType,
     property::identifier::{PropertyId, PropertyPlace},
     reason_code::ReasonCode,
+    version::ProtocolVersion,
 };
 
 /// Tells what the sender of a packet did wrong; one variant for each misdeed.
@@ -124,8 +125,11 @@ pub enum DecodeError {
         /// The byte.
         options: u8,
     },
-    /// A Subscription with QoS 3 (3.8.3.1). [MQTT3-3.8.3-4]
-    InvalidSubscriptionQoS,
+    /// A Subscription with QoS 3 (3.8.3.1): malformed before version 5.0, a Protocol Error since. [MQTT3-3.8.3-4]
+    InvalidSubscriptionQoS {
+        /// The version of the Network Connection.
+        version: ProtocolVersion,
+    },
     /// A Subscription with Retain Handling 3 (3.8.3.1).
     InvalidRetainHandling,
     /// No Local for a Shared Subscription. [MQTT-3.8.3-4]
@@ -200,7 +204,7 @@ impl DecodeError {
             | Self::ReasonCodeNotAllowed { .. }
             | Self::NoTopicFilter { .. }
             | Self::NoReasonCode { .. }
-            | Self::InvalidSubscriptionQoS
+            | Self::InvalidSubscriptionQoS { version: ProtocolVersion::V5_0 }
             | Self::InvalidRetainHandling
             | Self::NoLocalOnSharedSubscription
             | Self::DuplicateProperty { .. }
@@ -244,7 +248,7 @@ impl DecodeError {
             | Self::PasswordWithoutUserName => Some(PacketType::Connect),
             Self::ReservedConnackFlags { .. } | Self::SessionPresentOnRefusal => Some(PacketType::Connack),
             Self::ReservedSubscriptionOptions { .. }
-            | Self::InvalidSubscriptionQoS
+            | Self::InvalidSubscriptionQoS { .. }
             | Self::InvalidRetainHandling
             | Self::NoLocalOnSharedSubscription => Some(PacketType::Subscribe),
             Self::AuthWithoutMethod => Some(PacketType::Auth),
@@ -292,7 +296,7 @@ impl fmt::Display for DecodeError {
             Self::NoTopicFilter { packet_type } => write!(f, "{packet_type} without a Topic Filter"),
             Self::NoReasonCode { packet_type } => write!(f, "{packet_type} without a Reason Code"),
             Self::ReservedSubscriptionOptions { options } => write!(f, "SUBSCRIBE with Subscription Options {options:#04x}, which has reserved bits"),
-            Self::InvalidSubscriptionQoS => f.write_str("SUBSCRIBE with QoS 3"),
+            Self::InvalidSubscriptionQoS { .. } => f.write_str("SUBSCRIBE with QoS 3"),
             Self::InvalidRetainHandling => f.write_str("SUBSCRIBE with Retain Handling 3"),
             Self::NoLocalOnSharedSubscription => f.write_str("SUBSCRIBE with No Local for a Shared Subscription"),
             Self::UnknownProperty { value, place } => write!(f, "property {value:#04x}, which does not exist, in {place}"),

@@ -128,6 +128,16 @@ impl ReasonCode {
         self.row().name
     }
 
+    /// Returns the name that the standard gives the code in `packet_type`: 0x00 has three.
+    #[must_use]
+    pub const fn name_in(self, packet_type: PacketType) -> &'static str {
+        match (self, packet_type) {
+            (Self::NORMAL_DISCONNECTION, PacketType::Disconnect) => "Normal disconnection",
+            (Self::GRANTED_QOS_0, PacketType::Suback) => "Granted QoS 0",
+            _ => self.name(),
+        }
+    }
+
     /// Returns the Connect Return code, 0 to 5, that says the same to a Client of version 3.1 or 3.1.1 (3.2.2.3).
     ///
     /// Limits and policies without a code of their own become 5 (not authorized), all other failures 3 (unavailable).

@@ -67,7 +67,7 @@ impl SubscriptionOptions {
         if options & reserved != 0 {
             return Err(DecodeError::ReservedSubscriptionOptions { options }); // [MQTT-3.8.3-5] [MQTT3-3.8.3-4]
         }
-        let qos = QoS::from_value(options & 0b11).ok_or(DecodeError::InvalidSubscriptionQoS)?;
+        let qos = QoS::from_value(options & 0b11).ok_or(DecodeError::InvalidSubscriptionQoS { version })?;
         let retain_handling = match options >> 4 {
             0 => RetainHandling::SendAtSubscribe,
             1 => RetainHandling::SendIfNew,

@@ -177,6 +177,10 @@ impl<'a> PropertyList<'a> {
             item.check()?;
             seen |= id.bit();
         }
+        let has_data = seen & PropertyId::AuthenticationData.bit() != 0;
+        if has_data && self.authentication_method().is_none() {
+            return Err(EncodeError::InvalidProperty); // 3.1.2.11.10
+        }
         let len = self.encoded_len();
         match u32::try_from(len) {
             Ok(value) if value <= variable_byte_integer::MAX => {

@@ -259,7 +259,7 @@ impl<'a> Property<'a> {
     }
 
     /// Writes identifier and value.
-    pub(crate) fn encode(&self, out: &mut impl Buffer) -> Result<(), EncodeError> {
+    pub fn encode(&self, out: &mut impl Buffer) -> Result<(), EncodeError> {
         let id = self.id().value();
         match self {
             Self::MaximumQoS(value) => out.put(&[id, value.value()]),
