@@ -1,1 +1,29 @@
-//! The MQTT Server as a pure machine: inputs in, an outbox out
+//! The MQTT Server as a pure machine: inputs in, an outbox out.
+//!
+//! No socket, clock, file, thread, lock or `async` is here: time is an argument, and what is to be done stands in the
+//! [`Outbox`](output::Outbox). A [`Shard`](shard::Shard) owns a part of all Sessions; several of them make a Server.
+#![forbid(unsafe_code)]
+
+mod connection;
+mod ending;
+mod fanout;
+pub mod handshake;
+pub mod ids;
+pub mod input;
+pub mod inspect;
+pub mod limits;
+pub mod message;
+pub mod metrics;
+pub mod output;
+mod packets;
+pub mod permissions;
+mod reply;
+pub mod retained;
+pub mod routing;
+mod sessions;
+pub mod shard;
+pub mod slot;
+mod state;
+pub mod subscriptions;
+mod timers;
+pub mod topics;

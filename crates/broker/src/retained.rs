@@ -21,9 +21,9 @@ pub trait HasTopic {
 
 /// The Retained Messages of one shard, at most one for each Topic Name.
 ///
-/// A name is found by its hash; beside, the names are kept in order, level by level, so that the topics below a level
-/// follow each other, and that a place in the order survives any change. The text stays in the message: the table adds
-/// some 20 bytes to the handle of each.
+/// A name is found by its hash; beside, the names are kept in order, level by level, so that the topics below
+/// a level follow each other, and that a place in the order survives any change. The text stays in the
+/// message: the table adds some 20 bytes to the handle of each.
 #[derive(Debug)]
 pub struct Retained<M> {
     messages: Slab<Option<M>>,
@@ -46,7 +46,8 @@ impl<M: HasTopic> Retained<M> {
         Retained { messages: Slab::new(), names: IdTable::new(), order: Order::new(), hash: TextHash::new() }
     }
 
-    /// Keeps `message`, which was published to `name`, and gives back the one that it replaces [MQTT-3.3.1-5].
+    /// Keeps `message`, which was published to `name`, and gives back the one that it replaces
+    /// [MQTT-3.3.1-5].
     pub fn keep(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
         debug_assert_eq!(name.as_str(), message.topic());
         let hash = self.hash.text(name.as_str().as_bytes());
@@ -55,7 +56,7 @@ impl<M: HasTopic> Retained<M> {
         }
         let id = self.messages.insert(Some(message));
         self.names.insert(hash, id);
-        self.order.insert(id, |other| order::compare(topic(&self.messages, other), name.as_str()).is_lt());
+        self.order.insert(id, name.as_str(), |other| topic(&self.messages, other));
         None
     }
 
@@ -63,7 +64,7 @@ impl<M: HasTopic> Retained<M> {
     pub fn remove(&mut self, name: TopicName<'_>) -> Option<M> {
         let hash = self.hash.text(name.as_str().as_bytes());
         let id = self.find(name, hash)?;
-        self.order.remove(self.position(|topic| order::compare(topic, name.as_str()).is_lt()));
+        self.order.remove(self.position(name.as_str()), |other| topic(&self.messages, other));
         self.names.remove(hash, id);
         self.messages.remove(id)
     }
@@ -83,9 +84,10 @@ impl<M: HasTopic> Retained<M> {
 
     /// Calls `each` with at most `max` messages whose Topic Name `filter` matches, in the order of the names.
     ///
-    /// Begins after `cursor`, or with the first. Gives the cursor from which to go on, `None` when none is left. A page
-    /// may have fewer messages, or none, and not be the last: it looks at no more than 16 topics for each of `max`, at
-    /// least 64. The table may change between two pages: a topic that had a message all the time comes exactly once.
+    /// Begins after `cursor`, or with the first. Gives the cursor from which to go on, `None` when none is
+    /// left. A page may have fewer messages, or none, and not be the last: it looks at no more than 16 topics
+    /// for each of `max`, at least 64. The table may change between two pages: a topic that had a message all
+    /// the time comes exactly once.
     pub fn matching_page(
         &self,
         filter: TopicFilter<'_>,
@@ -94,25 +96,31 @@ impl<M: HasTopic> Retained<M> {
         each: &mut impl FnMut(TopicId, &M),
     ) -> Option<Cursor> {
         let filter = filter.without_share();
-        let mut at = match &cursor {
-            Some(cursor) => self.position(|topic| order::compare(topic, &cursor.done).is_le()),
-            None => self.position(|topic| order::compare(topic, filter.literal_head()).is_lt()),
-        };
+        let mut key = String::from(filter.literal_head());
+        if let Some(cursor) = cursor {
+            key = cursor.done.into();
+            order::make_next(&mut key);
+        }
+        let mut at = self.position(&key);
         let mut messages_left = max.max(1);
         let mut topics_left = max.saturating_mul(TOPICS_PER_MESSAGE).max(TOPICS_MIN);
         while let Some(id) = self.order.get(at) {
             let topic = topic(&self.messages, id);
-            at = match step(filter.as_str(), topic) {
+            key.clear();
+            match step(filter.as_str(), topic) {
                 Step::Matches => {
                     each(TopicId(id), message(&self.messages, id));
                     messages_left -= 1;
-                    self.order.next(at)
                 }
-                Step::Next => self.order.next(at),
-                Step::Seek { above, level } => self.seek(at, |topic| order::is_before(topic, above, level)),
-                Step::Leave { above } => self.seek(at, |topic| order::is_up_to_end_of(topic, above)),
+                Step::Next => {}
+                Step::Seek { above, level } => key.extend([above, level]),
+                Step::Leave { above } => {
+                    key.push_str(above);
+                    order::make_end(&mut key);
+                }
                 Step::End => return None,
-            };
+            }
+            at = self.seek(at, &key);
             topics_left -= 1;
             if messages_left == 0 || topics_left == 0 {
                 return Some(Cursor { done: topic.into() });
@@ -144,22 +152,22 @@ impl<M: HasTopic> Retained<M> {
         self.names.find(hash, |id| topic(&self.messages, id) == name.as_str())
     }
 
-    /// The first place of which `is_before` says no; it says yes of all before and no of all after.
-    fn position(&self, is_before: impl Fn(&str) -> bool) -> Position {
-        self.order.position(|id| is_before(topic(&self.messages, id)))
+    /// The place of the first topic that is not before `key`.
+    fn position(&self, key: &str) -> Position {
+        self.order.position(key, |id| topic(&self.messages, id))
     }
 
-    /// Like `position`, from a place `at` on of which `is_before` says yes; quick if the place looked for is near.
-    fn seek(&self, at: Position, is_before: impl Fn(&str) -> bool) -> Position {
+    /// The place of the first topic behind `at` that is not before `key`; quick if it is near.
+    fn seek(&self, at: Position, key: &str) -> Position {
         let mut near = at;
         for _ in 0..NEAR {
             near = self.order.next(near);
             match self.order.get(near) {
-                Some(id) if is_before(topic(&self.messages, id)) => {}
+                Some(id) if order::compare(topic(&self.messages, id), key).is_lt() => {}
                 _ => return near,
             }
         }
-        self.position(is_before)
+        self.position(key)
     }
 }
 
@@ -177,7 +185,8 @@ fn topic<M: HasTopic>(messages: &Slab<Option<M>>, id: u32) -> &str {
     message(messages, id).topic()
 }
 
-/// Topics looked at in a page for each message it may have, so that a filter that matches little ends its page too.
+/// Topics looked at in a page for each message it may have, so that a filter that matches little ends its
+/// page too.
 const TOPICS_PER_MESSAGE: usize = 16;
 
 /// Topics that every page may look at.
@@ -185,3 +194,79 @@ const TOPICS_MIN: usize = 64;
 
 /// Topics that are tried one after the other before the place is searched for in the whole order.
 const NEAR: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl HasTopic for &str {
+        fn topic(&self) -> &str {
+            self
+        }
+    }
+
+    fn filter(text: &str) -> TopicFilter<'_> {
+        TopicFilter::parse(text).expect("the test has valid filters")
+    }
+
+    fn name(text: &str) -> TopicName<'_> {
+        TopicName::parse(text).expect("the test has valid names")
+    }
+
+    fn table<'a>(topics: &[&'a str]) -> Retained<&'a str> {
+        let mut table = Retained::new();
+        topics.iter().for_each(|topic| assert_eq!(table.keep(name(topic), *topic), None));
+        table
+    }
+
+    fn matching<'a>(table: &Retained<&'a str>, text: &str) -> Vec<&'a str> {
+        let mut found = Vec::new();
+        table.matching(filter(text), &mut |_, topic| found.push(*topic));
+        found
+    }
+
+    #[test]
+    fn wildcards_find_what_chapter_4_7_says() {
+        let table = table(&["b", "a/b/c", "a", "/", "a/", "a/b", "$SYS/x", "$SYS", "a!", "/a", "c/b"]);
+        // [MQTT-4.7.2-1] [MQTT3-4.7.2-1]
+        assert_eq!(matching(&table, "#"), ["/", "/a", "a", "a/", "a/b", "a/b/c", "a!", "b", "c/b"]);
+        assert_eq!(matching(&table, "a/#"), ["a", "a/", "a/b", "a/b/c"]); // [MQTT-4.7.1-1]
+        assert_eq!(matching(&table, "+/b"), ["a/b", "c/b"]);
+        assert_eq!(matching(&table, "a/+"), ["a/", "a/b"]); // [MQTT-4.7.1-2]
+        assert_eq!(matching(&table, "$SYS/#"), ["$SYS", "$SYS/x"]);
+        assert_eq!(matching(&table, "a/b"), ["a/b"]);
+        assert_eq!(matching(&table, "x/+"), [""; 0]);
+    }
+
+    /// [MQTT-3.3.1-5] [MQTT-3.3.1-6]
+    #[test]
+    fn one_message_a_topic_is_kept() {
+        let mut table = table(&["a", "b"]);
+        assert_eq!(table.keep(name("a"), "a"), Some("a"));
+        assert_eq!((table.len(), table.remove(name("a")), table.remove(name("a"))), (2, Some("a"), None));
+        assert_eq!((table.get(name("a")), table.get(name("b"))), (None, Some(&"b")));
+        let mut text = String::new();
+        table.topic_text(TopicId(0), &mut text);
+        table.topic_text(TopicId(1), &mut text);
+        table.topic_text(TopicId(2), &mut text);
+        assert_eq!(text, "b");
+    }
+
+    #[test]
+    fn page_ends_even_if_nothing_matches() {
+        let topics: Vec<String> = (0..10_000).map(|number| format!("{number:04}/b")).collect();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let table = table(&topics);
+        let mut pages = 1;
+        let mut cursor = None;
+        loop {
+            cursor = table
+                .matching_page(filter("+/a"), cursor, 4, &mut |_, topic| panic!("{topic} does not match"));
+            if cursor.is_none() {
+                break;
+            }
+            pages += 1;
+        }
+        assert!(pages > 50, "{pages}");
+    }
+}

@@ -21,8 +21,8 @@ mod wildcards;
 
 /// The Subscriptions of one shard, by Topic Filter.
 ///
-/// A filter without wildcards is found by its whole text, one with wildcards by its levels. A Subscription to a filter
-/// of its own takes some 80 bytes with the filter's text, one more to the same filter 8 to 24.
+/// A filter without wildcards is found by its whole text, one with wildcards by its levels. A Subscription to
+/// a filter of its own takes some 80 bytes with the filter's text, one more to the same filter 8 to 24.
 ///
 /// The filters here are those that are matched: of a Shared Subscription the part behind `$share/name/`.
 #[derive(Debug)]
@@ -172,8 +172,8 @@ impl Subscriptions {
     ///
     /// A Session comes once for each of its filters that match [MQTT-3.3.4-2]. The order means nothing.
     ///
-    /// Beside the Subscriptions found, the time is bounded by the length of the name and the filters with wildcards:
-    /// each part of them is read once at most. In steady state nothing is allocated.
+    /// Beside the Subscriptions found, the time is bounded by the length of the name and the filters with
+    /// wildcards: each part of them is read once at most. In steady state nothing is allocated.
     pub fn matches(&self, name: TopicName<'_>, each: &mut impl FnMut(FilterId, SessionIndex, Subscription)) {
         let name = name.as_str();
         let mut give = |filter: u32| {
@@ -189,7 +189,8 @@ impl Subscriptions {
         self.wildcards.matches(name, &mut give);
     }
 
-    /// Changes with every insertion and removal that can change an answer: an answer kept with the same number holds.
+    /// Changes with every insertion and removal that can change an answer: an answer kept with the same
+    /// number holds.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -285,5 +286,110 @@ impl Filter {
 impl Default for Filter {
     fn default() -> Self {
         Filter::at(Place::Free)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dunlin_packet::qos::QoS;
+
+    use super::*;
+
+    fn filter(text: &str) -> TopicFilter<'_> {
+        TopicFilter::parse(text).expect("the test has valid filters")
+    }
+
+    fn subscription(qos: QoS, identifier: u32) -> Subscription {
+        let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+        Subscription { options, identifier: NonZeroU32::new(identifier) }
+    }
+
+    fn sessions(subscriptions: &Subscriptions, name: &str) -> Vec<u32> {
+        let mut sessions = Vec::new();
+        let name = TopicName::parse(name).expect("the test has valid names");
+        subscriptions.matches(name, &mut |_, session, _| sessions.push(session.0));
+        sessions.sort_unstable();
+        sessions
+    }
+
+    /// [MQTT-3.8.4-3]
+    #[test]
+    fn same_filter_replaces_options_and_identifier() {
+        let (first, second) = (subscription(QoS::AtMostOnce, 5), subscription(QoS::ExactlyOnce, 0));
+        for text in ["a/b", "a/+", "a/#"] {
+            let mut subscriptions = Subscriptions::new();
+            let added = subscriptions.insert(filter(text), SessionIndex(1), first);
+            assert_eq!((added.replaced, added.is_first), (None, true));
+            let generation = subscriptions.generation();
+            let again = subscriptions.insert(filter(text), SessionIndex(1), second);
+            assert_eq!(again, Added { filter_id: added.filter_id, replaced: Some(first), is_first: false });
+            assert_ne!(subscriptions.generation(), generation);
+            assert_eq!(subscriptions.get(added.filter_id, SessionIndex(1)), Some(second));
+            let removed = subscriptions.remove(added.filter_id, SessionIndex(1));
+            assert_eq!(removed, Some(Removed { subscription: second, was_last: true }));
+            assert!(subscriptions.is_empty());
+        }
+    }
+
+    #[test]
+    fn overlapping_filters_give_a_session_once_each() {
+        let mut subscriptions = Subscriptions::new();
+        for text in ["a/b", "a/+", "a/#", "#", "+/b", "+/+", "a", "b/#", "a/b/+"] {
+            subscriptions.insert(filter(text), SessionIndex(3), subscription(QoS::AtLeastOnce, 1));
+        }
+        assert_eq!(sessions(&subscriptions, "a/b"), [3; 6]);
+        assert_eq!(sessions(&subscriptions, "a"), [3; 3]); // [MQTT-4.7.1-1]
+        assert_eq!(sessions(&subscriptions, "$a/b"), []); // [MQTT-4.7.2-1] [MQTT3-4.7.2-1]
+        assert_eq!(subscriptions.filters(), 9);
+    }
+
+    /// [MQTT-3.10.4-1]
+    #[test]
+    fn filters_are_compared_byte_for_byte() {
+        let mut subscriptions = Subscriptions::new();
+        for text in ["a/b", "a/+/b"] {
+            subscriptions.insert(filter(text), SessionIndex(0), subscription(QoS::AtMostOnce, 0));
+        }
+        for text in ["A/b", "a/b/", "/a/b", "a//b", "a/+", "a/+/B", "a/+/b/", "a/+/b/#"] {
+            assert_eq!(subscriptions.find(filter(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn number_of_a_filter_without_subscribers_names_nothing() {
+        let mut subscriptions = Subscriptions::new();
+        let ids = ["a", "a/+"].map(|text| {
+            subscriptions.insert(filter(text), SessionIndex(0), subscription(QoS::AtMostOnce, 0)).filter_id
+        });
+        assert!(subscriptions.remove(ids[1], SessionIndex(0)).is_some());
+        for unknown in [ids[1], FilterId(1_000)] {
+            let mut text = String::new();
+            subscriptions.filter_text(unknown, &mut text);
+            assert_eq!(text, "");
+            assert_eq!(subscriptions.get(unknown, SessionIndex(0)), None);
+            assert_eq!(subscriptions.remove(unknown, SessionIndex(0)), None);
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again() {
+        let mut subscriptions = Subscriptions::new();
+        let plain = subscription(QoS::AtMostOnce, 0);
+        subscriptions.insert(filter("keeper"), SessionIndex(0), plain);
+        let mut sizes = Vec::new();
+        for round in 0..20 {
+            for number in 0..3_000_u32 {
+                let text = format!("round/{round:02}/{:03}", number % 500);
+                subscriptions.insert(filter(&text), SessionIndex(number), plain);
+            }
+            sizes.push((subscriptions.filters.capacity(), subscriptions.exact_texts.capacity()));
+            for number in 0..3_000_u32 {
+                let text = format!("round/{round:02}/{:03}", number % 500);
+                let filter_id = subscriptions.find(filter(&text)).expect("the filter has a subscriber");
+                assert!(subscriptions.remove(filter_id, SessionIndex(number)).is_some());
+            }
+            assert_eq!((subscriptions.len(), subscriptions.filters(), subscriptions.lists.len()), (1, 1, 0));
+        }
+        assert!(sizes.iter().all(|&size| size == sizes[0]), "{sizes:?}");
     }
 }

@@ -117,6 +117,13 @@ impl OutboundAliases {
         Self { entries: Vec::new(), maximum, clock: 0 }
     }
 
+    /// Whether aliases are in use at all on this Network Connection.
+    #[inline]
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.maximum > 0
+    }
+
     /// How to send a message to `topic_name`, which must then be sent so.
     pub fn choose(&mut self, topic_name: &str) -> AliasChoice {
         if self.maximum == 0 {

@@ -4,14 +4,27 @@ use std::cmp::Ordering;
 
 use crate::topics::levels::same_bytes;
 
-/// Numbers in an order that the caller knows; each question is asked as "does this one stand before?".
+/// Numbers of topics in the order of their texts, which stay where the caller keeps them.
 ///
-/// Some hundred numbers a block: a place is found by two halvings, and an insertion moves at most a block's numbers,
-/// or now and then the blocks. Some six bytes a number.
+/// The numbers stand in blocks of some hundred. A bound between two blocks is a text of its own, and beside
+/// each number stand the eight bytes of its text behind those that the block's bounds have in common. So a
+/// place is found with a look at very few texts, and an insertion moves at most a block's numbers, or now and
+/// then the blocks: some 18 bytes a number.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// None is empty, none has more than [`BLOCK_MAX`] numbers.
-    blocks: Vec<Vec<u32>>,
+    blocks: Vec<Block>,
+}
+
+/// At least one number and at most [`BLOCK_MAX`].
+#[derive(Debug)]
+struct Block {
+    /// Behind all texts of the blocks before, and not behind any of this one; empty in the first block.
+    bound: Box<str>,
+    /// How many bytes this bound and that of the next block, and so all texts between, begin with alike; 0 in
+    /// the last.
+    common: usize,
+    heads: Vec<u64>,
+    ids: Vec<u32>,
 }
 
 /// The place of a number, or the one behind the last.
@@ -26,13 +39,13 @@ impl Order {
         Order { blocks: Vec::new() }
     }
 
-    /// The first place of which `is_before` says no.
-    pub(super) fn position(&self, is_before: impl Fn(u32) -> bool) -> Position {
-        self.settle(self.gap(is_before))
+    /// The place of the first topic that is not before `key`.
+    pub(super) fn position<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+        self.settle(self.gap(key, text))
     }
 
     pub(super) fn get(&self, at: Position) -> Option<u32> {
-        self.blocks.get(at.block)?.get(at.index).copied()
+        self.blocks.get(at.block)?.ids.get(at.index).copied()
     }
 
     /// The place behind `at`.
@@ -40,91 +53,144 @@ impl Order {
         self.settle(Position { index: at.index + 1, ..at })
     }
 
-    /// Adds `id` behind all of which `is_before` says yes.
-    pub(super) fn insert(&mut self, id: u32, is_before: impl Fn(u32) -> bool) {
-        let at = self.gap(is_before);
-        let Some(block) = self.blocks.get_mut(at.block) else {
-            self.blocks.push(vec![id]);
-            return;
-        };
-        if block.len() < BLOCK_MAX {
-            return block.insert(at.index, id);
+    /// Adds `id`, which stands for the topic `key`.
+    pub(super) fn insert<'a>(&mut self, id: u32, key: &str, text: impl Fn(u32) -> &'a str) {
+        let mut at = self.gap(key, &text);
+        match self.blocks.get(at.block) {
+            None => self.blocks.push(Block::new("")),
+            Some(block) if block.ids.len() == BLOCK_MAX => at = self.split(at, key, text),
+            Some(_) => {}
         }
-        if at.index == BLOCK_MAX {
-            // Names that come in order, as from a store, fill their blocks.
-            return self.blocks.insert(at.block + 1, vec![id]);
-        }
-        let mut upper = block.split_off(BLOCK_MAX / 2);
-        match at.index.checked_sub(BLOCK_MAX / 2) {
-            Some(index) => upper.insert(index, id),
-            None => block.insert(at.index, id),
-        }
-        self.blocks.insert(at.block + 1, upper);
+        let block = &mut self.blocks[at.block];
+        block.ids.insert(at.index, id);
+        block.heads.insert(at.index, head(key, block.common));
     }
 
     /// Takes out the number at `at`.
-    pub(super) fn remove(&mut self, at: Position) {
+    pub(super) fn remove<'a>(&mut self, at: Position, text: impl Fn(u32) -> &'a str) {
         let block = &mut self.blocks[at.block];
-        block.remove(at.index);
-        if block.is_empty() {
+        block.ids.remove(at.index);
+        block.heads.remove(at.index);
+        if block.ids.is_empty() {
             self.blocks.remove(at.block);
-        } else if block.len() < BLOCK_MIN {
-            self.join(at.block.saturating_sub(1));
-            self.join(at.block);
+            self.refresh(at.block.saturating_sub(1), text);
+        } else if block.ids.len() < BLOCK_MIN {
+            self.join(at.block, &text);
+            self.join(at.block.saturating_sub(1), &text);
+        }
+    }
+
+    /// Makes two blocks of a full one and gives the place that `at` has become.
+    fn split<'a>(&mut self, at: Position, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+        let block = &mut self.blocks[at.block];
+        // Names that come in order, as from a store, fill their blocks.
+        let half = if at.index == BLOCK_MAX { BLOCK_MAX } else { BLOCK_MAX / 2 };
+        let mut upper = Block::new(block.ids.get(half).map_or(key, |&id| text(id)));
+        upper.ids = block.ids.split_off(half);
+        block.heads.truncate(half);
+        self.blocks.insert(at.block + 1, upper);
+        self.refresh(at.block, &text);
+        self.refresh(at.block + 1, text);
+        match at.index.checked_sub(half) {
+            Some(index) if index > 0 || half == BLOCK_MAX => Position { block: at.block + 1, index },
+            _ => at,
         }
     }
 
     /// Makes one block of this and the next if both are small.
-    fn join(&mut self, block: usize) {
+    fn join<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a str) {
         if let Some([lower, upper]) = self.blocks.get(block..block + 2)
-            && lower.len() + upper.len() <= BLOCK_MAX / 2
+            && lower.ids.len() + upper.ids.len() <= BLOCK_MAX / 2
         {
             let upper = self.blocks.remove(block + 1);
-            self.blocks[block].extend(upper);
+            self.blocks[block].ids.extend(upper.ids);
+            self.refresh(block, text);
         }
     }
 
-    /// Where a number belongs: behind the last of which `is_before` says yes, in the same block.
-    fn gap(&self, is_before: impl Fn(u32) -> bool) -> Position {
-        let blocks = self.blocks.partition_point(|block| is_before(block[0]));
+    /// Makes right what depends on a block's bounds, one of which has changed, and on what it has got from
+    /// another.
+    fn refresh<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a str) {
+        if let Some(first) = self.blocks.first_mut() {
+            first.bound = Box::default();
+        }
+        let next = self.blocks.get(block + 1).map(|next| &next.bound);
+        let Some(this) = self.blocks.get(block) else { return };
+        let common = next.map_or(0, |next| same_bytes(this.bound.as_bytes(), next.as_bytes()));
+        let this = &mut self.blocks[block];
+        if this.common != common || this.heads.len() != this.ids.len() {
+            this.common = common;
+            this.heads = this.ids.iter().map(|&id| head(text(id), common)).collect();
+        }
+    }
+
+    /// Where `key` belongs: in the last block whose bound is not behind it.
+    fn gap<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+        let blocks = self.blocks.partition_point(|block| compare(&block.bound, key).is_le());
         let block = blocks.saturating_sub(1);
-        let index = self.blocks.get(block).map_or(0, |block| block.partition_point(|&id| is_before(id)));
+        let index = self.blocks.get(block).map_or(0, |block| block.gap(key, text));
         Position { block, index }
     }
 
     /// The same place, given by the block that has a number there.
     fn settle(&self, at: Position) -> Position {
         match self.blocks.get(at.block) {
-            Some(block) if at.index >= block.len() => Position { block: at.block + 1, index: 0 },
+            Some(block) if at.index >= block.ids.len() => Position { block: at.block + 1, index: 0 },
             _ => at,
         }
     }
 }
 
-/// Compares two Topic Names level by level: a topic, then all below it, then the topics beside it.
-///
-/// No Topic Name has a null character [MQTT-4.7.3-2], so `/` may take its place as the least of all.
-pub(super) fn compare(left: &str, right: &str) -> Ordering {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let same = same_bytes(left, right);
-    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
-    left.get(same).map(rank).cmp(&right.get(same).map(rank))
-}
+impl Block {
+    fn new(bound: &str) -> Self {
+        Block { bound: bound.into(), common: 0, heads: Vec::new(), ids: Vec::new() }
+    }
 
-/// Whether `topic` stands before the one that is `level` right below `above`, which ends with `/` or is empty.
-pub(super) fn is_before(topic: &str, above: &str, level: &str) -> bool {
-    match topic.strip_prefix(above) {
-        Some(below) => compare(below, level).is_lt(),
-        None => compare(topic, above).is_lt(),
+    /// How many texts of the block are before `key`, which is between the block's bounds.
+    fn gap<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> usize {
+        let head = head(key, self.common);
+        let from = self.heads.partition_point(|&other| other < head);
+        let alike = self.heads[from..].partition_point(|&other| other == head);
+        from + self.ids[from..from + alike].partition_point(|&id| compare(text(id), key).is_lt())
     }
 }
 
-/// Whether `topic` stands before `above`, is it, or is below it.
-pub(super) fn is_up_to_end_of(topic: &str, above: &str) -> bool {
-    compare(topic, above).is_le() || topic.strip_prefix(above).is_some_and(|below| below.starts_with('/'))
+/// Compares two Topic Names level by level: a topic, then all below it, then the topics beside it.
+pub(super) fn compare(left: &str, right: &str) -> Ordering {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let same = same_bytes(left, right);
+    left.get(same).map(rank).cmp(&right.get(same).map(rank))
 }
 
-/// Numbers of a block: 1 KiB.
+/// Makes of the text of a topic the one that is the next in order, if it is a topic.
+pub(super) fn make_next(text: &mut String) {
+    text.push('/');
+}
+
+/// Makes of the text of a topic one that is behind all topics below, and before all others that were behind
+/// it.
+pub(super) fn make_end(text: &mut String) {
+    text.push(LEAST);
+}
+
+/// Eight bytes of a text as a number that says which of two texts is before, if they are the same up to
+/// `from`.
+fn head(text: &str, from: usize) -> u64 {
+    let bytes = text.as_bytes().get(from..).unwrap_or_default();
+    let mut head = [0; 8];
+    head.iter_mut().zip(bytes).for_each(|(head, byte)| *head = rank(byte));
+    u64::from_be_bytes(head)
+}
+
+/// No Topic Name has a null character [MQTT-4.7.3-2], so `/` may take its place as the least of all.
+fn rank(byte: &u8) -> u8 {
+    if *byte == b'/' { 0 } else { *byte }
+}
+
+/// The least character but `/`.
+const LEAST: char = '\u{1}';
+
+/// Numbers of a block: 3 KiB with their heads.
 const BLOCK_MAX: usize = 256;
 
 /// Numbers below which a block may join its neighbour.
@@ -143,61 +209,82 @@ mod tests {
         for (at, left) in sorted.iter().enumerate() {
             for (other, right) in sorted.iter().enumerate() {
                 assert_eq!(compare(left, right), at.cmp(&other), "{left} {right}");
+                assert!(
+                    head(left, 0).cmp(&head(right, 0)) == at.cmp(&other) || head(left, 0) == head(right, 0)
+                );
             }
         }
     }
 
     #[test]
-    fn end_of_a_level_is_behind_all_below_it() {
-        for (topic, above, expected) in [
-            ("a", "a/b", true),
-            ("a/b", "a/b", true),
-            ("a/b/c", "a/b", true),
-            ("a/b!", "a/b", false),
-            ("a/c", "a/b", false),
-        ] {
-            assert_eq!(is_up_to_end_of(topic, above), expected, "{topic} {above}");
+    fn end_of_a_topic_is_behind_all_below_it() {
+        let mut end = String::from("a/b");
+        make_end(&mut end);
+        for (topic, is_before) in
+            [("a", true), ("a/b", true), ("a/b/", true), ("a/b/c", true), ("a/b!", false)]
+        {
+            assert_eq!(compare(topic, &end).is_lt(), is_before, "{topic}");
         }
-        for (topic, above, level, expected) in [
-            ("a", "a/", "b", true),
-            ("a/a/x", "a/", "b", true),
-            ("a/b", "a/", "b", false),
-            ("a!", "a/", "b", false),
-        ] {
-            assert_eq!(is_before(topic, above, level), expected, "{topic} {above} {level}");
-        }
+    }
+
+    /// Texts with long common beginnings, some equal up to where a head ends.
+    fn texts() -> Vec<String> {
+        let text = |number: usize| match number % 3 {
+            0 => format!("fleet/vehicle-{:05}/{}", number / 30, number % 10),
+            1 => format!("fleet/vehicle-{:05}", number / 3),
+            _ => format!("{number:o}/").repeat(1 + number % 4) + "x",
+        };
+        (0..9_000).map(text).collect()
     }
 
     #[test]
     fn order_agrees_with_a_sorted_vector() {
+        let texts = texts();
+        let text = |id: u32| texts[id as usize].as_str();
         let mut order = Order::new();
         let mut sorted: Vec<u32> = Vec::new();
         let mut number = 1_u32;
-        for round in 0..20_000 {
+        for round in 0..40_000 {
             number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let id = number >> 18;
-            match sorted.binary_search(&id) {
-                Err(at) if round % 3 > 0 || round < 8_000 => {
+            let id = if round < 4_000 { round } else { (number >> 8) % texts.len() as u32 };
+            match sorted.binary_search_by(|&other| compare(text(other), text(id))) {
+                Err(at) if round % 4 > 0 || round < 20_000 => {
                     sorted.insert(at, id);
-                    order.insert(id, |other| other < id);
+                    order.insert(id, text(id), text);
                 }
-                Ok(at) => {
-                    assert_eq!(sorted.remove(at), id);
-                    order.remove(order.position(|other| other < id));
+                Ok(at) if text(sorted[at]) == text(id) && round >= 4_000 => {
+                    let id = sorted.remove(at);
+                    assert_eq!(order.get(order.position(text(id), text)), Some(id));
+                    order.remove(order.position(text(id), text), text);
                 }
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
-        let mut at = order.position(|_| false);
-        for &id in &sorted {
+        assert_holds(&order, &sorted, text);
+        while let Some(id) = sorted.pop() {
+            let id = if sorted.len().is_multiple_of(3) { id } else { std::mem::replace(&mut sorted[0], id) };
+            sorted.sort_by(|&left, &right| compare(text(left), text(right)));
+            order.remove(order.position(text(id), text), text);
+            if sorted.len().is_multiple_of(256) {
+                assert_holds(&order, &sorted, text);
+            }
+        }
+        assert!(order.blocks.is_empty());
+    }
+
+    fn assert_holds<'a>(order: &Order, sorted: &[u32], text: impl Fn(u32) -> &'a str) {
+        let mut at = Position { block: 0, index: 0 };
+        for &id in sorted {
             assert_eq!(order.get(at), Some(id));
             at = order.next(at);
         }
         assert_eq!(order.get(at), None);
-        for id in sorted {
-            order.remove(order.position(|other| other < id));
-            assert!(order.blocks.iter().all(|block| (1..=BLOCK_MAX).contains(&block.len())));
+        for (number, block) in order.blocks.iter().enumerate() {
+            assert!((1..=BLOCK_MAX).contains(&block.ids.len()));
+            let heads: Vec<u64> = block.ids.iter().map(|&id| head(text(id), block.common)).collect();
+            assert_eq!(block.heads, heads);
+            assert!(compare(&block.bound, text(block.ids[0])).is_le());
+            assert!(block.bound.is_empty() == (number == 0));
         }
-        assert!(order.blocks.is_empty());
     }
 }

@@ -19,7 +19,8 @@ pub(super) enum Step<'a> {
     End,
 }
 
-/// Compares `topic`, and with it all that follow, with `filter`, which is a valid one with or without wildcards.
+/// Compares `topic`, and with it all that follow, with `filter`, which is a valid one with or without
+/// wildcards.
 pub(super) fn step<'a>(filter: &'a str, topic: &'a str) -> Step<'a> {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return Step::Seek { above: "", level: BEHIND_DOLLAR }; // [MQTT-4.7.2-1] [MQTT3-4.7.2-1]

@@ -1,4 +1,4 @@
-//! A subscriber of a Topic Filter in eight bytes: Session, Subscription Identifier and Subscription Options (3.8.3.1).
+//! A subscriber of a Topic Filter in eight bytes: Session, identifier and Subscription Options (3.8.3.1).
 
 use std::num::NonZeroU32;
 
@@ -8,7 +8,8 @@ use dunlin_packet::subscribe::{RetainHandling, SubscriptionOptions};
 use crate::subscriptions::Subscription;
 use crate::topics::ids::SessionIndex;
 
-/// From the low bit up: 30 bits Session, 28 bits Subscription Identifier (0: none), 6 bits options as on the wire.
+/// From the low bit up: 30 bits Session, 28 bits Subscription Identifier (0: none), 6 bits options as on the
+/// wire.
 ///
 /// Maximum QoS 3 does not exist, so options with these bits mark what is not a subscriber.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,7 +20,8 @@ impl Packed {
     pub(super) const NONE: Packed = Packed(u64::MAX);
 
     /// # Panics
-    /// If the Session's index is above [`SessionIndex::MAX`] or the identifier is none that a packet can carry.
+    /// If the Session's index is above [`SessionIndex::MAX`] or the identifier is none that a packet can
+    /// carry.
     pub(super) fn new(session: SessionIndex, subscription: Subscription) -> Self {
         let identifier = subscription.identifier.map_or(0, NonZeroU32::get);
         assert!(session <= SessionIndex::MAX, "a shard has at most 2^30 Sessions");

@@ -1,4 +1,4 @@
-//! The subscribers of one Topic Filter: two in place, more in a list that stays quick when it is long (3.8.4).
+//! The subscribers of one Topic Filter: two in place, more in a list, quick at any length (3.8.4).
 
 use hashbrown::HashTable;
 
@@ -163,5 +163,62 @@ fn hash(session: SessionIndex) -> u64 {
 /// Subscribers: a longer list has an index. Up to here a search reads no more than 2 KiB.
 const INDEX_ABOVE: usize = 256;
 
-/// Subscribers: a shorter list loses its index; well below `INDEX_ABOVE`, so that none is made and dropped in turn.
+/// Subscribers: a shorter list loses its index; well below `INDEX_ABOVE`, so that none is made and dropped in
+/// turn.
 const INDEX_BELOW: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use dunlin_packet::subscribe::SubscriptionOptions;
+
+    use super::*;
+    use crate::subscriptions::Subscription;
+
+    fn entry(session: u32, identifier: u32) -> Packed {
+        let identifier = std::num::NonZeroU32::new(identifier);
+        Packed::new(
+            SessionIndex(session),
+            Subscription { options: SubscriptionOptions::default(), identifier },
+        )
+    }
+
+    /// [MQTT-3.8.4-3]
+    #[test]
+    fn each_session_stands_once_at_every_length() {
+        let mut lists = Lists::new();
+        let mut subscribers = Subscribers::NONE;
+        for session in 0..2_000 {
+            assert_eq!(subscribers.insert(entry(session, 1), &mut lists), None);
+            assert_eq!(subscribers.insert(entry(session / 2, 2), &mut lists).map(Packed::session), {
+                Some(SessionIndex(session / 2))
+            });
+            assert_eq!(subscribers.as_slice(&lists).len() as u32, session + 1);
+        }
+        for session in (0..2_000).rev() {
+            assert_eq!(subscribers.remove(SessionIndex(session), &mut lists).map(Packed::session), {
+                Some(SessionIndex(session))
+            });
+            assert_eq!(subscribers.remove(SessionIndex(session), &mut lists), None);
+            assert_eq!(subscribers.get(SessionIndex(session), &lists), None);
+            assert_eq!(subscribers.as_slice(&lists).len() as u32, session);
+        }
+        assert_eq!(lists.len(), 0);
+    }
+
+    #[test]
+    fn long_list_has_an_index_and_gives_memory_back() {
+        let mut list = List::default();
+        (0..100_000).for_each(|session| assert_eq!(list.insert(entry(session, 0)), None));
+        assert_eq!(list.index.as_ref().map(|index| index.len()), Some(100_000));
+        (0..100_000).filter(|session| session % 1_000 != 7).for_each(|session| {
+            assert_eq!(list.remove(SessionIndex(session)), Some(entry(session, 0)));
+        });
+        assert_eq!(list.index.as_ref().map(|index| index.len()), Some(100));
+        assert!(list.entries.capacity() <= 400);
+        assert!(list.index.as_ref().is_some_and(|index| index.capacity() < 1_000));
+        assert!(
+            (0..100_000)
+                .all(|session| list.position(SessionIndex(session)).is_some() == (session % 1_000 == 7))
+        );
+    }
+}

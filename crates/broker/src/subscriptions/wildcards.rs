@@ -1,26 +1,25 @@
 //! Topic Filters with wildcards as a tree of levels in one flat table (4.7.1).
 
-use std::cell::RefCell;
+use smallvec::SmallVec;
 
 use crate::topics::hashing::TextHash;
 use crate::topics::id_table::IdTable;
-use crate::topics::levels::{Levels, Mark, level_end, same_bytes};
+use crate::topics::levels::{LEVELS_INLINE, Levels, level_end, same_bytes};
 use crate::topics::slab::Slab;
 use crate::topics::texts::{Text, Texts};
 
 /// Finds the filters with wildcards that match a Topic Name.
 ///
-/// A node stands for one level or for several that no other filter leaves in between, so there are at most two nodes
-/// a filter, however many levels it has. A child is found in one table for the whole tree by its parent's number and
-/// its first level; the child that begins with `+` and the filter that ends here with `#` are fields of the node.
+/// A node stands for one level or for several that no other filter leaves in between, so there are at most
+/// two nodes a filter, however many levels it has. A child is found in one table for the whole tree by its
+/// parent's number and its first level; the child that begins with `+` and the filter that ends here with `#`
+/// are fields of the node.
 #[derive(Debug)]
 pub(super) struct WildcardFilters {
     nodes: Slab<Node>,
     children: IdTable,
     labels: Texts,
     hash: TextHash,
-    /// Memory that look-ups use one after the other.
-    scratch: RefCell<Scratch>,
 }
 
 /// Where a filter ends in the tree.
@@ -44,28 +43,16 @@ struct Node {
     literals: u32,
     /// Their numbers, all joined by exclusive or: with one child left, this is the child.
     literals_xor: u32,
-    /// The levels from the parent to here, without the `/` before the first; the root's is empty and means no level.
+    /// The levels from the parent to here, without the `/` before the first; the root's is empty and means no
+    /// level.
     label: Text,
-}
-
-#[derive(Debug, Default)]
-struct Scratch {
-    marks: Vec<Mark>,
-    /// Nodes that are reached but not looked at, each with the number of levels matched on the way to it.
-    reached: Vec<(u32, u32)>,
 }
 
 impl WildcardFilters {
     pub(super) fn new() -> Self {
         let mut nodes = Slab::new();
         nodes.insert(Node::default());
-        WildcardFilters {
-            nodes,
-            children: IdTable::new(),
-            labels: Texts::new(),
-            hash: TextHash::new(),
-            scratch: RefCell::default(),
-        }
+        WildcardFilters { nodes, children: IdTable::new(), labels: Texts::new(), hash: TextHash::new() }
     }
 
     /// The number of the filter that ends at `end`, `None` if there is none.
@@ -146,51 +133,53 @@ impl WildcardFilters {
 
     /// Calls `each` with the number of every filter that matches `name`.
     ///
-    /// Each node is looked at once at most, and each byte of its label compared once at most: whatever filters
-    /// strangers have made up, a look-up costs no more than to read all of them once. It takes no memory but that of
-    /// the scratch, which grows to one entry for each level of the name.
+    /// Each node is looked at once at most, and each byte of its label compared once at most: whatever
+    /// filters strangers have made up, a look-up costs no more than to read all of them once.
     pub(super) fn matches(&self, name: &str, each: &mut impl FnMut(u32)) {
-        let mut scratch = self.scratch.take();
-        let reached = &mut scratch.reached;
-        let mut levels = Levels::new(name.as_bytes(), &self.hash, &mut scratch.marks);
-        reached.clear();
-        reached.push((ROOT, 0));
-        while let Some((number, matched)) = reached.pop() {
+        let mut levels = Levels::new(name.as_bytes(), &self.hash);
+        // Children of `+` that match, to be looked at later: at most one for each level of the name.
+        let mut later: SmallVec<[(u32, u32); LEVELS_INLINE]> = SmallVec::new();
+        let mut next = Some((ROOT, 0));
+        while let Some((number, matched)) = next.take().or_else(|| later.pop()) {
             let node = &self.nodes[number];
-            // A wildcard in the first level does not match a `$` at its beginning [MQTT-4.7.2-1] [MQTT3-4.7.2-1].
+            // A wildcard in the first level does not match a `$` at its beginning [MQTT-4.7.2-1]
+            // [MQTT3-4.7.2-1].
             let wildcards_match = number != ROOT || !name.starts_with('$');
             if node.multi_level != NONE && wildcards_match {
                 each(node.multi_level); // also without any level below: `a/#` matches `a` (4.7.1.2)
             }
-            let Some((level, hash)) = levels.get(matched as usize) else {
+            let Some(level) = levels.get(matched as usize) else {
                 if node.filter != NONE {
                     each(node.filter);
                 }
                 continue;
             };
-            if node.single_level != NONE && wildcards_match {
-                reached.extend(self.enter(node.single_level, matched, &mut levels)); // [MQTT-4.7.1-2]
+            if node.single_level != NONE
+                && wildcards_match
+                && let Some(entered) = self.enter(node.single_level, SINGLE_LEVEL, matched, &mut levels)
+            {
+                later.push(entered); // any level, the empty one too [MQTT-4.7.1-2]
             }
             if node.literals > 0
-                && let Some(child) = self.literal_child(number, level, hash)
+                && let Some(child) = self.literal_child(number, level, levels.hash(matched as usize))
             {
-                reached.extend(self.enter(child, matched, &mut levels));
+                next = self.enter(child, level, matched, &mut levels);
             }
         }
-        scratch.trim();
-        self.scratch.replace(scratch);
     }
 
-    /// Goes from `matched` levels on through the label of `child`, whose first level matches; `None` if another does not.
+    /// Goes from `matched` levels on through the label of `child`, whose first level is `first` and matches.
+    ///
+    /// Gives the child and the levels matched then; `None` if another level of the label does not match.
     #[inline]
-    fn enter(&self, child: u32, matched: u32, levels: &mut Levels<'_>) -> Option<(u32, u32)> {
+    fn enter(&self, child: u32, first: &[u8], matched: u32, levels: &mut Levels<'_>) -> Option<(u32, u32)> {
         let label = self.label(child);
         let mut matched = matched + 1;
-        let mut at = level_end(label, 0);
+        let mut at = first.len();
         while at < label.len() {
             let end = level_end(label, at + 1);
             let level = &label[at + 1..end];
-            let (name_level, _) = levels.get(matched as usize)?;
+            let name_level = levels.get(matched as usize)?;
             if level != SINGLE_LEVEL && level != name_level {
                 return None;
             }
@@ -217,7 +206,7 @@ impl WildcardFilters {
     #[inline]
     fn literal_child(&self, node: u32, level: &[u8], level_hash: u32) -> Option<u32> {
         self.children.find(self.hash.join(node, level_hash), |child| {
-            self.nodes[child].parent == node && first_level(self.label(child)) == level
+            self.nodes[child].parent == node && begins_with(self.label(child), level)
         })
     }
 
@@ -349,15 +338,6 @@ impl Default for Node {
     }
 }
 
-impl Scratch {
-    /// Gives the memory back that a name of very many levels needed.
-    fn trim(&mut self) {
-        if self.marks.capacity() > SCRATCH_LEVELS_MAX {
-            *self = Scratch::default();
-        }
-    }
-}
-
 /// The levels before a `#` at the end, `None` if there are none, and whether there is a `#`.
 fn split_multi_level(filter: &str) -> (Option<&str>, bool) {
     match filter.strip_suffix('#') {
@@ -368,6 +348,10 @@ fn split_multi_level(filter: &str) -> (Option<&str>, bool) {
 
 fn first_level(text: &[u8]) -> &[u8] {
     &text[..level_end(text, 0)]
+}
+
+fn begins_with(label: &[u8], level: &[u8]) -> bool {
+    label.strip_prefix(level).is_some_and(|rest| rest.first().is_none_or(|&byte| byte == b'/'))
 }
 
 /// The length of the levels that both texts begin with; their first levels are equal.
@@ -389,5 +373,132 @@ const NONE: u32 = u32::MAX;
 /// The level that matches any one level.
 const SINGLE_LEVEL: &[u8] = b"+";
 
-/// Levels of a name for which the scratch is kept.
-const SCRATCH_LEVELS_MAX: usize = 1024;
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn insert(tree: &mut WildcardFilters, filter: &str, number: u32) -> End {
+        let end = tree.make(filter);
+        tree.set(end, number);
+        end
+    }
+
+    fn matches(tree: &WildcardFilters, name: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        tree.matches(name, &mut |filter| found.push(filter));
+        found.sort_unstable();
+        found
+    }
+
+    fn text(tree: &WildcardFilters, end: End) -> String {
+        let mut text = String::new();
+        tree.append_text(end, &mut text);
+        text
+    }
+
+    fn assert_is_empty(tree: &WildcardFilters) {
+        assert_eq!((tree.nodes.len(), tree.children.len()), (1, 0));
+        assert!(!tree.nodes[ROOT].has_children() && tree.nodes[ROOT].is_idle());
+        assert_eq!(tree.labels.units_in_use(), 0);
+    }
+
+    /// Filters of few different levels, so that they share heads, and some very long ones.
+    fn filters() -> Vec<String> {
+        let mut number = 7_u32;
+        let mut next = move |below: u32| {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (number >> 16) % below
+        };
+        let mut filters: Vec<String> = (0..400)
+            .map(|_| {
+                let levels: Vec<&str> =
+                    (0..next(7)).map(|_| ["", "a", "b", "ab", "+"][next(5) as usize]).collect();
+                let last = ["+", "#", "+/a"][next(3) as usize];
+                levels.iter().map(|level| format!("{level}/")).collect::<String>() + last
+            })
+            .collect();
+        filters.extend([1, 100, 20_000].map(|levels| "a/".repeat(levels) + "+/x"));
+        filters.sort_unstable();
+        filters.dedup();
+        filters
+    }
+
+    #[test]
+    fn tree_has_at_most_two_nodes_a_filter_and_empties() {
+        let filters = filters();
+        let mut tree = WildcardFilters::new();
+        let mut kept = BTreeMap::new();
+        for round in 0..4_000 {
+            let number = round * 7_919 % filters.len();
+            let filter = filters[number].as_str();
+            let found = tree.find(filter).and_then(|end| tree.filter_at(end).map(|_| end));
+            assert_eq!(found, kept.get(filter).copied(), "{filter}");
+            match found {
+                Some(end) if round % 3 > 0 => {
+                    tree.remove(end);
+                    kept.remove(filter);
+                }
+                Some(_) => {}
+                None => {
+                    kept.insert(filter, insert(&mut tree, filter, number as u32));
+                }
+            }
+            assert!(tree.nodes.len() <= 2 * kept.len() + 1);
+            assert_eq!(tree.find("b/no such/+"), None);
+        }
+        for (filter, end) in kept {
+            assert_eq!(text(&tree, end), filter);
+            tree.remove(end);
+        }
+        assert_is_empty(&tree);
+    }
+
+    #[test]
+    fn memory_is_used_again() {
+        let mut tree = WildcardFilters::new();
+        insert(&mut tree, "keeper/+", 0);
+        let mut sizes = Vec::new();
+        for round in 0..20 {
+            let ends: Vec<End> = (0..500)
+                .map(|number| insert(&mut tree, &format!("a/{round:03}/{number:03}/+/#"), number))
+                .collect();
+            sizes.push((tree.nodes.capacity(), tree.labels.capacity()));
+            ends.into_iter().for_each(|end| tree.remove(end));
+        }
+        assert!(sizes.iter().all(|&size| size == sizes[0]), "{sizes:?}");
+    }
+
+    /// Each of 2^k filters of `a` and `+` matches the one name, and each node is reached by one way only.
+    #[test]
+    fn all_combinations_of_wildcards_are_found_once() {
+        let mut tree = WildcardFilters::new();
+        for number in 0..1_u32 << 10 {
+            let levels: Vec<&str> =
+                (0..10).map(|level| if number >> level & 1 == 1 { "+" } else { "a" }).collect();
+            insert(&mut tree, &(levels.join("/") + "/#"), number);
+        }
+        let all: Vec<u32> = (0..1 << 10).collect();
+        assert_eq!(matches(&tree, &["a"; 10].join("/")), all); // [MQTT-4.7.1-1]
+        assert_eq!(matches(&tree, &["a"; 40].join("/")), all);
+        assert_eq!(matches(&tree, &["b"; 10].join("/")), [(1 << 10) - 1]); // [MQTT-4.7.1-2]
+        assert_eq!(matches(&tree, &["a"; 9].join("/")), []);
+    }
+
+    #[test]
+    fn filter_of_very_many_levels_is_one_node() {
+        let mut tree = WildcardFilters::new();
+        let many = "+/".repeat(32_767) + "#";
+        let empty = "/".repeat(65_534) + "+";
+        let ends = [insert(&mut tree, &many, 1), insert(&mut tree, &empty, 2)];
+        assert_eq!(tree.nodes.len(), 3);
+        assert_eq!(matches(&tree, &"/".repeat(65_535)), [1]);
+        assert_eq!(matches(&tree, &"/".repeat(65_534)), [1, 2]);
+        assert_eq!(matches(&tree, &"/".repeat(32_766)), [1]);
+        assert_eq!(matches(&tree, &"/".repeat(32_765)), []);
+        assert_eq!(ends.map(|end| text(&tree, end)), [many, empty]);
+        ends.into_iter().for_each(|end| tree.remove(end));
+        assert_is_empty(&tree);
+    }
+}

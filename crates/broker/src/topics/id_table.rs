@@ -5,8 +5,9 @@ use hashbrown::hash_table::Entry;
 
 /// Numbers found by a 32-bit hash and a comparison that the caller makes.
 ///
-/// The hash stands beside the number: a wrong candidate is refused and the table grows without a look at any key.
-/// Nothing ever walks over the entries, so what the table answers does not depend on the seed of the hash.
+/// The hash stands beside the number: a wrong candidate is refused and the table grows without a look at any
+/// key. Nothing ever walks over the entries, so what the table answers does not depend on the seed of the
+/// hash.
 #[derive(Debug, Default)]
 pub(crate) struct IdTable {
     slots: HashTable<Slot>,

@@ -1,5 +1,7 @@
 //! Topic levels of a name as they are needed (4.7.1.1): where they stand in the text, and their hashes.
 
+use smallvec::SmallVec;
+
 use crate::topics::hashing::TextHash;
 
 /// Where the level that holds the byte `from` ends: the place of the next `/`, or the end of the text.
@@ -13,7 +15,8 @@ pub(crate) fn level_end(text: &[u8], from: usize) -> usize {
         }
         at += 8;
     }
-    // Fewer than eight bytes are left; where the text is long enough, read the last eight and shift the known out.
+    // Fewer than eight bytes are left; where the text is long enough, read the last eight and shift the known
+    // out.
     if let Some(chunk) = text.last_chunk::<8>() {
         let left = text.len() - at;
         if left == 0 {
@@ -50,52 +53,67 @@ fn slashes(word: u64) -> u64 {
     zero_if_slash.wrapping_sub(LOW) & !zero_if_slash & (LOW << 7)
 }
 
-/// The levels of one Topic Name, found and hashed one after the other, each once.
+/// The levels of one Topic Name, found and hashed when they are asked for, each once.
+///
+/// Up to [`LEVELS_INLINE`] levels take no memory from the heap.
 pub(crate) struct Levels<'a> {
     text: &'a [u8],
     hash: &'a TextHash,
-    marks: &'a mut Vec<Mark>,
+    marks: SmallVec<[Mark; LEVELS_INLINE]>,
     /// Where the next unknown level begins; beyond the text if all are known.
     next: usize,
 }
 
 /// A known level. A name has at most 65,535 bytes, so places fit in 16 bits [MQTT-4.7.3-3].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+struct Mark {
     start: u16,
     end: u16,
+    /// 0 until it is asked for.
     hash: u32,
 }
 
 impl<'a> Levels<'a> {
-    /// Begins with no level known; `marks` is emptied and used as memory.
-    pub(crate) fn new(text: &'a [u8], hash: &'a TextHash, marks: &'a mut Vec<Mark>) -> Self {
-        marks.clear();
-        Levels { text, hash, marks, next: 0 }
+    /// Begins with no level known.
+    #[inline]
+    pub(crate) fn new(text: &'a [u8], hash: &'a TextHash) -> Self {
+        Levels { text, hash, marks: SmallVec::new(), next: 0 }
     }
 
-    /// The level number `index` and its hash, `None` beyond the last.
+    /// The level number `index`, `None` beyond the last.
     #[inline]
-    pub(crate) fn get(&mut self, index: usize) -> Option<(&'a [u8], u32)> {
+    pub(crate) fn get(&mut self, index: usize) -> Option<&'a [u8]> {
         while self.marks.len() <= index {
             self.find_next()?;
         }
-        let mark = self.marks[index];
-        Some((&self.text[usize::from(mark.start)..usize::from(mark.end)], mark.hash))
+        let mark = &self.marks[index];
+        Some(&self.text[usize::from(mark.start)..usize::from(mark.end)])
     }
 
+    /// The hash of the level number `index`, which [`Levels::get`] has given.
+    #[inline]
+    pub(crate) fn hash(&mut self, index: usize) -> u32 {
+        let mark = &mut self.marks[index];
+        if mark.hash == 0 {
+            mark.hash = self.hash.text(&self.text[usize::from(mark.start)..usize::from(mark.end)]);
+        }
+        mark.hash
+    }
+
+    #[inline]
     fn find_next(&mut self) -> Option<()> {
         let start = self.next;
         if start > self.text.len() {
             return None;
         }
         let end = level_end(self.text, start);
-        let hash = self.hash.text(&self.text[start..end]);
-        self.marks.push(Mark { start: start as u16, end: end as u16, hash });
+        self.marks.push(Mark { start: start as u16, end: end as u16, hash: 0 });
         self.next = end + 1;
         Some(())
     }
 }
+
+/// Levels that few names exceed.
+pub(crate) const LEVELS_INLINE: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -136,13 +154,13 @@ mod tests {
     #[test]
     fn levels_are_those_between_slashes() {
         let hash = TextHash::new();
-        let mut marks = Vec::new();
         for text in ["a", "/", "a/b", "/a//b/", "fleet/vehicle-17/engine/temperature", "ä/ö"] {
-            let mut levels = Levels::new(text.as_bytes(), &hash, &mut marks);
+            let mut levels = Levels::new(text.as_bytes(), &hash);
             let plain: Vec<&str> = text.split('/').collect();
             assert_eq!(levels.get(plain.len()), None);
             for (index, level) in plain.iter().enumerate() {
-                assert_eq!(levels.get(index), Some((level.as_bytes(), hash.text(level.as_bytes()))));
+                assert_eq!(levels.get(index), Some(level.as_bytes()));
+                assert_eq!(levels.hash(index), hash.text(level.as_bytes()));
             }
         }
     }

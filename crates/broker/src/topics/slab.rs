@@ -4,7 +4,8 @@ use std::ops::{Index, IndexMut};
 
 /// Entries of one kind, each named by a `u32`.
 ///
-/// A place is used again once it is free; the memory never exceeds that of the most entries alive at one time.
+/// A place is used again once it is free: the memory is that of the most entries alive at one time, until
+/// none is.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
     /// Entries in use, and the default value in places that are free.
@@ -32,6 +33,9 @@ impl<T: Default> Slab<T> {
     pub(crate) fn remove(&mut self, id: u32) -> T {
         let entry = std::mem::take(&mut self[id]);
         self.free.push(id);
+        if self.free.len() == self.entries.len() {
+            *self = Slab::new();
+        }
         entry
     }
 
@@ -43,6 +47,11 @@ impl<T: Default> Slab<T> {
     /// The number of entries in use.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.capacity()
     }
 }
 
@@ -74,5 +83,13 @@ mod tests {
         assert_eq!(slab.insert("third"), first);
         assert_eq!((slab[first], slab[second]), ("third", "second"));
         assert_eq!(slab.get(2), None);
+    }
+
+    #[test]
+    fn empty_slab_takes_no_memory() {
+        let mut slab = Slab::new();
+        let ids: Vec<u32> = (0..10).map(|number| slab.insert(number)).collect();
+        ids.iter().for_each(|&id| assert_eq!(slab.remove(id), id));
+        assert_eq!((slab.len(), slab.entries.capacity(), slab.get(3)), (0, 0, None));
     }
 }

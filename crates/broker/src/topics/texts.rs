@@ -69,6 +69,16 @@ impl Texts {
         std::str::from_utf8(self.get(text)).expect("only whole levels of valid texts are kept")
     }
 
+    #[cfg(test)]
+    pub(crate) fn units_in_use(&self) -> usize {
+        self.units_in_use
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.units.capacity()
+    }
+
     fn take_free(&mut self, class: usize) -> Option<u32> {
         let start = *self.free.get(class)?;
         if start == NONE {
@@ -92,7 +102,8 @@ fn class_of(len: usize) -> (usize, usize) {
     if units <= EXACT_UNITS {
         return (units - 1, units);
     }
-    // Above, the three bits below the highest name the class; a place has what the greatest of the class needs.
+    // Above, the three bits below the highest name the class; a place has what the greatest of the class
+    // needs.
     let shift = units.ilog2() - 3;
     let steps = (units - 1) >> shift;
     let doubling = (shift - EXACT_SHIFT) as usize;

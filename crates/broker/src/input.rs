@@ -1,0 +1,149 @@
+//! What a shard is told.
+
+use dunlin_packet::version::ProtocolVersion;
+
+use crate::{
+    ids::{ConnectionId, ShardId},
+    message::Message,
+    permissions::Permissions,
+    routing::mail::Mail,
+};
+
+/// Something that happened; see [`Shard::handle`](crate::shard::Shard::handle).
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A Client has passed the [`Handshake`](crate::handshake::Handshake) and this shard is its home.
+    Arrived(Box<Arrival>),
+    /// Bytes from the Client, cut anywhere. An unfinished packet is kept.
+    Received {
+        /// From whom.
+        connection: ConnectionId,
+        /// What came, at least one byte.
+        bytes: &'a [u8],
+    },
+    /// The Network Connection is gone, and the broker had not asked for that.
+    Left {
+        /// Whose.
+        connection: ConnectionId,
+        /// Why.
+        cause: Cause,
+    },
+    /// The socket has taken everything, after [`Outbox::wants_drained`](crate::output::Outbox::wants_drained).
+    Drained {
+        /// Whose.
+        connection: ConnectionId,
+    },
+    /// The answer to an entry of [`Outbox::authentications`](crate::output::Outbox::authentications).
+    Authenticated {
+        /// Whose.
+        connection: ConnectionId,
+        /// What the providers said.
+        decision: Decision,
+    },
+    /// Mail from another shard.
+    Routed {
+        /// Which shard.
+        from: ShardId,
+        /// What it sent, in the order it was put into [`Outbox::routes`](crate::output::Outbox::routes).
+        mail: Mail,
+    },
+    /// The Server shuts down: all Clients are told and disconnected.
+    Stop,
+    /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.
+    Timeout,
+}
+
+/// Why a Network Connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The Client closed it without DISCONNECT.
+    Closed,
+    /// The socket failed.
+    Failed,
+    /// Handling its input panicked; only this connection ends.
+    Panicked,
+}
+
+/// A Client at the door of its home shard: who it is and what it asked for in CONNECT.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Chosen by the owner of the sockets.
+    pub connection: ConnectionId,
+    /// CONNECT, checked and authenticated.
+    pub request: ConnectRequest,
+    /// Bytes that came behind CONNECT (3.1.4: Clients need not wait for CONNACK).
+    pub unread: Vec<u8>,
+}
+
+/// CONNECT (3.1) after checks and authentication.
+#[derive(Debug)]
+pub struct ConnectRequest {
+    /// The version the Client speaks.
+    pub version: ProtocolVersion,
+    /// Never empty: an empty one has been replaced.
+    pub client_id: Box<str>,
+    /// Whether the Server chose the Client Identifier.
+    pub is_assigned: bool,
+    /// Clean Start, or Clean Session of 3.x.
+    pub clean_start: bool,
+    /// Keep Alive in seconds as the Client asked for; 0 is off.
+    pub keep_alive_s: u16,
+    /// Session Expiry Interval in seconds; 3.x with Clean Session 0 has 4,294,967,295.
+    pub session_expiry_s: u32,
+    /// The Client's Receive Maximum.
+    pub receive_maximum: u16,
+    /// The Client's Maximum Packet Size in bytes.
+    pub maximum_packet_size: u32,
+    /// The Client's Topic Alias Maximum.
+    pub topic_alias_maximum: u16,
+    /// Whether it asked for Response Information.
+    pub request_response_information: bool,
+    /// Whether Reason Strings and User Properties may be sent with any packet.
+    pub request_problem_information: bool,
+    /// The Will Message.
+    pub will: Option<WillRequest>,
+    /// The user name it was authenticated with.
+    pub user_name: Option<Box<str>>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// Extended authentication, if it took place (4.12).
+    pub authentication: Option<Authentication>,
+    /// Where it comes from, for the log.
+    pub peer: Box<str>,
+}
+
+/// The Will of a CONNECT.
+#[derive(Debug)]
+pub struct WillRequest {
+    /// What to publish.
+    pub message: Message,
+    /// Will Delay Interval in seconds.
+    pub delay_s: u32,
+    /// Message Expiry Interval in seconds, from the moment it is published.
+    pub expiry_s: Option<u32>,
+}
+
+/// Extended authentication that took place.
+#[derive(Debug)]
+pub struct Authentication {
+    /// The Authentication Method.
+    pub method: Box<str>,
+    /// Authentication Data for CONNACK; empty for none.
+    pub data: Vec<u8>,
+}
+
+/// What the providers say about a Client.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is who it says.
+    Grant {
+        /// What it may do.
+        permissions: Permissions,
+        /// Authentication Data of the last step; empty for none.
+        data: Vec<u8>,
+    },
+    /// The exchange goes on: AUTH 0x18 with this Authentication Data.
+    Challenge(Vec<u8>),
+    /// Refused with this Reason Code, 0x80 or greater.
+    Deny(dunlin_packet::reason_code::ReasonCode),
+}

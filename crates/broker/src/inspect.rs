@@ -1,0 +1,55 @@
+//! What a shard holds, in numbers.
+
+use crate::shard::Shard;
+
+/// The contents of one shard, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connected Clients.
+    pub connections: usize,
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Subscriptions, without Shared Subscriptions.
+    pub subscriptions: usize,
+    /// Shared Subscriptions of the Sessions that live here.
+    pub shares: usize,
+    /// Groups of Shared Subscriptions that are at home here.
+    pub groups: usize,
+    /// Retained Messages.
+    pub retained: usize,
+    /// Messages that wait in queues.
+    pub queued: usize,
+    /// Messages sent and not acknowledged.
+    pub in_flight: usize,
+    /// QoS 2 identifiers whose PUBREL is awaited.
+    pub awaiting_pubrel: usize,
+    /// Questions and acknowledgements that wait for other shards.
+    pub waiting_for_peers: usize,
+    /// Timers set.
+    pub timers: usize,
+}
+
+impl Shard {
+    /// Counts everything; the time grows with the number of Sessions.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let state = &self.state;
+        let mut census = Census {
+            connections: state.connections.iter().flatten().count(),
+            sessions: state.sessions.len(),
+            subscriptions: state.subscriptions.len(),
+            groups: state.groups.len(),
+            retained: state.retained.len(),
+            waiting_for_peers: state.asks.len() + state.tickets.len(),
+            timers: state.timers.len(),
+            ..Census::default()
+        };
+        for session in state.sessions.iter() {
+            census.shares += session.shares.len();
+            census.queued += session.queue.len();
+            census.in_flight += session.outbound.in_flight();
+            census.awaiting_pubrel += session.inbound.awaiting_pubrel().count();
+        }
+        census
+    }
+}

@@ -1,0 +1,88 @@
+//! What the Server allows: limits and features, each with its unit and default.
+
+use dunlin_packet::qos::QoS;
+
+/// All settings of the broker. They do not change while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Greatest QoS that Clients may publish with (3.2.2.3.4).
+    pub maximum_qos: QoS,
+    /// Whether Retained Messages are kept (3.2.2.3.5).
+    pub retain_available: bool,
+    /// Whether Topic Filters may have wildcards (3.2.2.3.11).
+    pub wildcard_subscription_available: bool,
+    /// Whether Subscription Identifiers are taken (3.2.2.3.12).
+    pub subscription_identifier_available: bool,
+    /// Whether Shared Subscriptions are taken (3.2.2.3.13).
+    pub shared_subscription_available: bool,
+    /// QoS 1 and 2 messages a 5.0 Client may have unacknowledged: 1 to 65,535 (3.2.2.3.3).
+    pub receive_maximum: u16,
+    /// QoS 1 and 2 messages the Server has unacknowledged at one Client, even if that allows more: 1 to 65,535.
+    pub in_flight_max: u16,
+    /// Bytes of the largest packet a Client may send, fixed header included (3.2.2.3.6).
+    pub maximum_packet_size: u32,
+    /// Bytes of the largest CONNECT or AUTH before the Client is authenticated.
+    pub connect_packet_size_max: u32,
+    /// Topic Aliases for each direction of a 5.0 connection; 0 turns them off (3.2.2.3.8).
+    pub topic_alias_maximum: u16,
+    /// Keep Alive in seconds that the Server lays down (3.2.2.3.14); 0 leaves it to the Client.
+    pub server_keep_alive_s: u16,
+    /// Longest Session Expiry Interval in seconds; 4,294,967,295 has no end.
+    pub session_expiry_max_s: u32,
+    /// Given to Clients that ask for Response Information; empty gives none (3.2.2.3.15).
+    pub response_information: String,
+    /// Whether a Client may come without a Client Identifier and be given one (3.1.3.1).
+    pub allow_empty_client_id: bool,
+    /// Bytes of the longest Client Identifier: 23 to 65,535.
+    pub client_id_bytes_max: u32,
+    /// Messages that wait for one Session.
+    pub queue_messages_max: u32,
+    /// Bytes of topics, properties and payloads that wait for one Session.
+    pub queue_bytes_max: u64,
+    /// Bytes encoded for one connection and not taken by its socket; more waits in the queue (QoS 1, 2) or is
+    /// dropped (QoS 0). One packet may always go beyond.
+    pub output_bytes_max: u32,
+    /// Subscriptions of one Session.
+    pub subscriptions_max: u32,
+    /// Levels of a Topic Name or Topic Filter.
+    pub topic_levels_max: u32,
+    /// User Properties in one packet.
+    pub user_properties_max: u32,
+    /// Sessions of one shard.
+    pub sessions_max: u32,
+    /// Retained Messages of one shard.
+    pub retained_messages_max: u32,
+    /// Bytes of the Retained Messages of one shard.
+    pub retained_bytes_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            maximum_qos: QoS::ExactlyOnce,
+            retain_available: true,
+            wildcard_subscription_available: true,
+            subscription_identifier_available: true,
+            shared_subscription_available: true,
+            receive_maximum: 256,
+            in_flight_max: 256,
+            maximum_packet_size: 8 << 20,
+            connect_packet_size_max: 256 << 10,
+            topic_alias_maximum: 16,
+            server_keep_alive_s: 0,
+            session_expiry_max_s: u32::MAX,
+            response_information: String::new(),
+            allow_empty_client_id: true,
+            client_id_bytes_max: 65_535,
+            queue_messages_max: 100_000,
+            queue_bytes_max: 256 << 20,
+            output_bytes_max: 1 << 20,
+            subscriptions_max: 10_000,
+            topic_levels_max: 128,
+            user_properties_max: 64,
+            sessions_max: 1_000_000,
+            retained_messages_max: 2_000_000,
+            retained_bytes_max: 1 << 30,
+        }
+    }
+}

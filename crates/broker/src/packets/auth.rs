@@ -1,0 +1,84 @@
+//! AUTH on a living connection: re-authentication (4.12.1).
+
+use dunlin_packet::{auth::Auth, reason_code::ReasonCode};
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    connection::Flow,
+    handshake::auth_bytes,
+    ids::ConnectionId,
+    input::Decision,
+    output::{Outbox, Reauthentication},
+    state::State,
+};
+
+impl State {
+    pub(crate) fn receive_auth(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        packet: &Auth<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
+        let (connection, session) = self.both(id);
+        let is_start = packet.reason_code == ReasonCode::ReAuthenticate;
+        let is_expected = match packet.reason_code {
+            ReasonCode::ReAuthenticate => !connection.is_reauthenticating,
+            ReasonCode::ContinueAuthentication => connection.is_reauthenticating,
+            _ => false,
+        };
+        let method = connection.authentication.clone();
+        match method {
+            // [MQTT-4.12.0-7] [MQTT-4.12.1-1]
+            Some(method) if is_expected && packet.properties.authentication_method() == Some(&*method) => {
+                connection.is_reauthenticating = true;
+                let data = packet.properties.authentication_data().unwrap_or_default().to_vec();
+                let client_id = session.client_id.clone();
+                out.authentications.push(Reauthentication {
+                    connection: id,
+                    is_start,
+                    method,
+                    data,
+                    client_id,
+                });
+                Flow::Open
+            }
+            _ => self.fault(
+                now,
+                id,
+                ReasonCode::ProtocolError,
+                "AUTH that does not belong to an exchange",
+                out,
+            ),
+        }
+    }
+
+    /// Takes the providers' answer.
+    pub(crate) fn authenticated(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        decision: Decision,
+        out: &mut Outbox,
+    ) {
+        let Some(connection) = self.find_connection(id) else { return };
+        let Some(method) = connection.authentication.clone() else { return };
+        if !connection.is_reauthenticating {
+            return;
+        }
+        let (code, data) = match decision {
+            Decision::Grant { permissions, data } => {
+                connection.permissions = permissions;
+                connection.is_reauthenticating = false;
+                (ReasonCode::Success, data)
+            }
+            Decision::Challenge(data) => (ReasonCode::ContinueAuthentication, data),
+            Decision::Deny(code) => {
+                // [MQTT-4.12.1-2]
+                self.disconnect(now, id, code, "re-authentication failed", out);
+                return;
+            }
+        };
+        out.buffer(id).extend_from_slice(&auth_bytes(code, &method, &data)); // [MQTT-4.12.0-2] [MQTT-4.12.0-5]
+    }
+}

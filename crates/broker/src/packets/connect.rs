@@ -1,0 +1,242 @@
+//! CONNECT (3.1): a Client arrives at the home of its Session; CONNACK (3.2).
+
+use dunlin_packet::{
+    connack::Connack,
+    property::{list::PropertyList, value::Property},
+    qos::QoS,
+    reason_code::ReasonCode,
+    version::ProtocolVersion,
+};
+use dunlin_protocol::{
+    keep_alive::KeepAlive,
+    time::Instant,
+    topic_aliases::{InboundAliases, OutboundAliases},
+};
+use smallvec::SmallVec;
+
+use crate::{
+    connection::Connection,
+    ids::ConnectionId,
+    input::{Arrival, ConnectRequest},
+    limits::Settings,
+    output::Outbox,
+    sessions::session::Will,
+    state::State,
+    timers::Timer,
+    topics::ids::SessionIndex,
+};
+
+impl State {
+    /// Connects a Client: takes over, opens or resumes the Session, answers, sends what waited. [MQTT-3.1.4-5]
+    pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Outbox) -> Vec<u8> {
+        let Arrival { connection: id, mut request, unread } = arrival;
+        let old = self.sessions.find(&request.client_id);
+        if let Some(old_id) = old.and_then(|index| self.sessions[index].connection) {
+            // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
+            self.disconnect(
+                now,
+                old_id,
+                ReasonCode::SessionTakenOver,
+                "another connection with this Client Identifier",
+                out,
+            );
+        }
+        let old = self.sessions.find(&request.client_id);
+        if old.is_none() && self.sessions.len() >= self.settings.sessions_max as usize {
+            self.refuse(id, &request, ReasonCode::QuotaExceeded, out);
+            return Vec::new();
+        }
+        let (index, session_present) = self.open_session(now, old, &mut request, out);
+        self.counters.connects += 1;
+        let expiry_s = self.sessions[index].expiry_s;
+        let keep_alive_s = match (request.version, self.settings.server_keep_alive_s) {
+            (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
+            _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
+        };
+        write_connack(&self.settings, &request, session_present, expiry_s, id, out);
+        self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
+        self.arm_keep_alive(now, id);
+        self.tell_presence(now, index, true, out);
+        self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
+        unread
+    }
+
+    fn refuse(
+        &mut self,
+        id: ConnectionId,
+        request: &ConnectRequest,
+        reason_code: ReasonCode,
+        out: &mut Outbox,
+    ) {
+        let connack = Connack { session_present: false, reason_code, properties: PropertyList::EMPTY };
+        connack.encode(request.version, out.buffer(id)).expect("a CONNACK without Properties");
+        out.closings.push(id); // [MQTT-3.2.2-7]
+    }
+
+    /// Opens a new Session or resumes the old one, which has no Network Connection any more; says which.
+    fn open_session(
+        &mut self,
+        now: Instant,
+        old: Option<SessionIndex>,
+        request: &mut ConnectRequest,
+        out: &mut Outbox,
+    ) -> (SessionIndex, bool) {
+        let index = match old {
+            Some(index) if !request.clean_start => {
+                self.take_will(index); // Not sent: the Client is back in time. [MQTT-3.1.3-9]
+                if let Some(at) = self.sessions[index].expires_at.take() {
+                    self.timers.cancel(at, Timer::SessionExpiry(index));
+                }
+                index // [MQTT-3.1.2-5] [MQTT3-3.1.2-4]
+            }
+            Some(index) => {
+                self.end_session(now, index, out); // [MQTT-3.1.2-4] [MQTT3-3.1.2-6]
+                self.sessions.create(request.client_id.clone())
+            }
+            None => self.sessions.create(request.client_id.clone()), // [MQTT-3.1.2-6]
+        };
+        let session_present = old.is_some() && !request.clean_start;
+        let settings = &self.settings;
+        let session = &mut self.sessions[index];
+        session.expiry_s = request.session_expiry_s.min(settings.session_expiry_max_s);
+        session.outbound.connect(request.receive_maximum.min(settings.in_flight_max)); // [MQTT-3.3.4-9] [MQTT-4.9.0-1]
+        session.inbound.connect(match request.version {
+            ProtocolVersion::V5_0 => settings.receive_maximum,
+            _ => u16::MAX, // 3.x knows no Receive Maximum.
+        });
+        session.will = request.will.take().map(|will| {
+            // [MQTT-3.1.2-7] [MQTT3-3.1.2-8]
+            Box::new(Will {
+                message: will.message,
+                delay_s: will.delay_s,
+                expiry_s: will.expiry_s,
+                due_at: None,
+            })
+        });
+        (index, session_present)
+    }
+
+    /// Sets the Keep Alive timer from the last packet on.
+    pub(crate) fn arm_keep_alive(&mut self, now: Instant, id: ConnectionId) {
+        let connection = self.connection(id);
+        if connection.silence_max_ms == 0 {
+            return;
+        }
+        let at = connection.last_packet + connection.silence_max();
+        if at <= now {
+            return;
+        }
+        connection.keep_alive_at = Some(at);
+        self.timers.set(at, Timer::KeepAlive(id));
+    }
+
+    /// The Keep Alive timer came up: the Client has been silent for too long, or the timer is set anew.
+    pub(crate) fn check_keep_alive(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
+        let Some(connection) = self.find_connection(id) else { return };
+        connection.keep_alive_at = None;
+        if connection.last_packet + connection.silence_max() > now {
+            self.arm_keep_alive(now, id);
+            return;
+        }
+        // [MQTT-3.1.2-22] [MQTT3-3.1.2-24]
+        self.disconnect(
+            now,
+            id,
+            ReasonCode::KeepAliveTimeout,
+            "nothing came for 1.5 times the Keep Alive",
+            out,
+        );
+    }
+}
+
+fn connection_of(
+    settings: &Settings,
+    now: Instant,
+    session: SessionIndex,
+    request: ConnectRequest,
+    keep_alive_s: u16,
+) -> Connection {
+    let keep_alive = KeepAlive { interval_s: keep_alive_s };
+    let silence_max_ms = keep_alive.server_deadline(now).map_or(0, |at| at.as_ms() - now.as_ms());
+    Connection {
+        session,
+        version: request.version,
+        wants_problem_information: request.request_problem_information,
+        is_reauthenticating: false,
+        maximum_packet_size: request.maximum_packet_size,
+        silence_max_ms: silence_max_ms as u32,
+        last_packet: now,
+        keep_alive_at: None,
+        inbound_aliases: InboundAliases::new(if request.version.has_properties() {
+            settings.topic_alias_maximum
+        } else {
+            0
+        }),
+        outbound_aliases: OutboundAliases::new(request.topic_alias_maximum.min(settings.topic_alias_maximum)),
+        authentication: request.authentication.map(|authentication| authentication.method),
+        permissions: request.permissions,
+        unfinished: Vec::new(),
+    }
+}
+
+/// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.2.0-1]
+fn write_connack(
+    settings: &Settings,
+    request: &ConnectRequest,
+    session_present: bool,
+    expiry_s: u32,
+    id: ConnectionId,
+    out: &mut Outbox,
+) {
+    let mut items = SmallVec::<[Property<'_>; 16]>::new();
+    if request.version.has_properties() {
+        if expiry_s != request.session_expiry_s {
+            items.push(Property::SessionExpiryInterval(expiry_s));
+        }
+        announce(settings, &mut items);
+        if request.is_assigned {
+            items.push(Property::AssignedClientIdentifier(&request.client_id)); // [MQTT-3.2.2-16]
+        }
+        if request.request_response_information && !settings.response_information.is_empty() {
+            items.push(Property::ResponseInformation(&settings.response_information)); // [MQTT-3.1.2-28]
+        }
+        if let Some(authentication) = &request.authentication {
+            items.push(Property::AuthenticationMethod(&authentication.method)); // [MQTT-4.12.0-5]
+            if !authentication.data.is_empty() {
+                items.push(Property::AuthenticationData(&authentication.data));
+            }
+        }
+    }
+    let properties = PropertyList::from_items(&items);
+    let connack = Connack { session_present, reason_code: ReasonCode::Success, properties };
+    connack.encode(request.version, out.buffer(id)).expect("Properties that were checked");
+}
+
+/// What the Server allows, where that is less than the standard's default (3.2.2.3).
+fn announce(settings: &Settings, items: &mut SmallVec<[Property<'_>; 16]>) {
+    if settings.receive_maximum < u16::MAX {
+        items.push(Property::ReceiveMaximum(settings.receive_maximum));
+    }
+    if settings.maximum_qos < QoS::ExactlyOnce {
+        items.push(Property::MaximumQoS(settings.maximum_qos)); // [MQTT-3.2.2-9]
+    }
+    if !settings.retain_available {
+        items.push(Property::RetainAvailable(false));
+    }
+    items.push(Property::MaximumPacketSize(settings.maximum_packet_size));
+    if settings.topic_alias_maximum > 0 {
+        items.push(Property::TopicAliasMaximum(settings.topic_alias_maximum));
+    }
+    if !settings.wildcard_subscription_available {
+        items.push(Property::WildcardSubscriptionAvailable(false));
+    }
+    if !settings.subscription_identifier_available {
+        items.push(Property::SubscriptionIdentifierAvailable(false));
+    }
+    if !settings.shared_subscription_available {
+        items.push(Property::SharedSubscriptionAvailable(false));
+    }
+    if settings.server_keep_alive_s > 0 {
+        items.push(Property::ServerKeepAlive(settings.server_keep_alive_s));
+    }
+}

@@ -1,0 +1,45 @@
+//! What shards write to each other.
+
+use crate::{message::Message, routing::group_mail::GroupMail};
+
+/// One letter from shard to shard. Letters to one shard arrive in the order in which all its peers sent them: the
+/// delivery is causal.
+#[derive(Debug)]
+pub enum Mail {
+    /// A message for the Subscriptions of the receiving shard.
+    Publish(Message),
+    /// A message with RETAIN, to the home of its topic: keep it, or forget the topic if the payload is empty.
+    Retain(Message),
+    /// Asks for [`Mail::Fenced`], which tells that everything published before the sender's new Subscription was
+    /// known here has been sent.
+    Fence {
+        /// Names the question at the asking shard.
+        ask: u64,
+    },
+    /// The answer to [`Mail::Fence`].
+    Fenced {
+        /// As asked.
+        ask: u64,
+    },
+    /// Asks for the Retained Messages that match a Topic Filter.
+    AskRetained {
+        /// Names the question at the asking shard.
+        ask: u64,
+        /// The Topic Filter, without `$share/name/`.
+        topic_filter: Box<str>,
+    },
+    /// The answer to [`Mail::AskRetained`].
+    Retained {
+        /// As asked.
+        ask: u64,
+        /// The Retained Messages of the answering shard.
+        messages: Vec<Message>,
+    },
+    /// The answer to [`GroupMail::Join`]: from now on the member gets its share.
+    Joined {
+        /// As given with the letter.
+        ticket: u64,
+    },
+    /// About a Shared Subscription.
+    Group(Box<GroupMail>),
+}

@@ -1,0 +1,80 @@
+//! One Session (4.1): everything about a Client that outlives its Network Connection.
+
+use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
+
+use crate::{
+    ids::ConnectionId,
+    message::Message,
+    routing::group_mail::GroupName,
+    sessions::queue::{Delivery, Queue},
+    subscriptions::Subscription,
+    topics::ids::FilterId,
+};
+
+/// A Session; its Network Connection, if it has one, is a [`Connection`](crate::connection::Connection).
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client_id: Box<str>,
+    /// Tells it from Sessions that have had the same place in the table.
+    pub(crate) serial: u32,
+    /// See [`publisher_key`](crate::message::publisher_key).
+    pub(crate) publisher: u64,
+    pub(crate) connection: Option<ConnectionId>,
+    /// Session Expiry Interval in seconds; 4,294,967,295 has no end (3.1.2.11.2).
+    pub(crate) expiry_s: u32,
+    /// When it ends, while there is no Network Connection.
+    pub(crate) expires_at: Option<Instant>,
+    pub(crate) outbound: Outbound<Delivery>,
+    pub(crate) inbound: Inbound,
+    pub(crate) queue: Queue,
+    pub(crate) will: Option<Box<Will>>,
+    /// The filters subscribed to, without Shared Subscriptions.
+    pub(crate) filters: Vec<FilterId>,
+    pub(crate) shares: Vec<Share>,
+}
+
+/// The Will of a Session (3.1.2.5).
+#[derive(Debug)]
+pub(crate) struct Will {
+    pub(crate) message: Message,
+    /// Will Delay Interval in seconds.
+    pub(crate) delay_s: u32,
+    /// Message Expiry Interval in seconds, from the moment it is published.
+    pub(crate) expiry_s: Option<u32>,
+    /// When it is sent, once the Network Connection is gone.
+    pub(crate) due_at: Option<Instant>,
+}
+
+/// One Shared Subscription of a Session.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) group: GroupName,
+    pub(crate) subscription: Subscription,
+}
+
+impl Session {
+    pub(crate) fn new(client_id: Box<str>, serial: u32, publisher: u64) -> Self {
+        Self {
+            client_id,
+            serial,
+            publisher,
+            connection: None,
+            expiry_s: 0,
+            expires_at: None,
+            outbound: Outbound::new(),
+            inbound: Inbound::new(),
+            queue: Queue::default(),
+            will: None,
+            filters: Vec::new(),
+            shares: Vec::new(),
+        }
+    }
+
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.filters.len() + self.shares.len()
+    }
+
+    pub(crate) fn share(&self, group: &str) -> Option<&Share> {
+        self.shares.iter().find(|share| share.group.as_str() == group)
+    }
+}

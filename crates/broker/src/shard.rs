@@ -1,0 +1,222 @@
+//! One shard: the face of the broker.
+
+use std::sync::Arc;
+
+use dunlin_packet::{
+    fixed_header::Frame,
+    packet::{Packet, PacketType},
+    reason_code::ReasonCode,
+};
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    connection::Flow,
+    ending::WillFate,
+    fanout::Publication,
+    ids::{ConnectionId, ShardId},
+    input::Input,
+    limits::Settings,
+    metrics::Counters,
+    output::Outbox,
+    routing::{interest::Interest, mail::Mail},
+    state::State,
+    timers::Timer,
+};
+
+/// Owns a part of the Sessions, of the Retained Messages and of the Shared Subscriptions, and decides all about them.
+#[derive(Debug)]
+pub struct Shard {
+    pub(crate) state: State,
+}
+
+impl Shard {
+    /// An empty shard, number `shard` of `shards` (1 to 64).
+    #[must_use]
+    pub fn new(shard: ShardId, shards: u8, settings: Arc<Settings>, interest: Arc<Interest>) -> Self {
+        Self { state: State::new(shard, shards, settings, interest) }
+    }
+
+    /// Takes one input and adds to `out` what is to be done.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outbox) {
+        let state = &mut self.state;
+        match input {
+            Input::Received { connection, bytes } => state.receive(now, connection, bytes, out),
+            Input::Routed { from, mail } => state.take_mail(now, from, mail, out),
+            Input::Drained { connection } => {
+                if state.find_connection(connection).is_some() {
+                    state.pump(now, connection, out);
+                }
+            }
+            Input::Arrived(arrival) => {
+                let connection = arrival.connection;
+                let unread = state.arrive(now, *arrival, out);
+                if !unread.is_empty() {
+                    state.receive(now, connection, &unread, out);
+                }
+            }
+            Input::Left { connection, cause } => {
+                if state.find_connection(connection).is_some() {
+                    let client_id = &*state.both(connection).1.client_id;
+                    tracing::debug!(client_id, ?cause, "Network Connection lost");
+                    state.end_connection(now, connection, WillFate::Sent, out);
+                }
+            }
+            Input::Authenticated { connection, decision } => {
+                state.authenticated(now, connection, decision, out)
+            }
+            Input::Stop => state.stop(now, out),
+            Input::Timeout => state.timeout(now, out),
+        }
+    }
+
+    /// When [`Input::Timeout`] is due, if ever.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.state.timers.next()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+}
+
+impl State {
+    /// Takes bytes from a Client, cut anywhere. [MQTT-4.2-1]
+    fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
+        let Some(connection) = self.find_connection(id) else { return };
+        if connection.unfinished.is_empty() {
+            let rest = self.receive_packets(now, id, bytes, out);
+            if let (Some(rest), Some(connection)) = (rest, self.find_connection(id)) {
+                connection.unfinished.extend_from_slice(rest);
+            }
+            return;
+        }
+        let mut buffer = std::mem::take(&mut connection.unfinished);
+        buffer.extend_from_slice(bytes);
+        let rest = self.receive_packets(now, id, &buffer, out).map(|rest| buffer.len() - rest.len());
+        if let (Some(used), Some(connection)) = (rest, self.find_connection(id))
+            && used < buffer.len()
+        {
+            buffer.drain(..used);
+            connection.unfinished = buffer;
+        }
+    }
+
+    /// Handles all whole packets; returns the bytes behind them, nothing if the connection has ended.
+    fn receive_packets<'a>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        bytes: &'a [u8],
+        out: &mut Outbox,
+    ) -> Option<&'a [u8]> {
+        let maximum = self.settings.maximum_packet_size;
+        let mut rest = bytes;
+        loop {
+            match Frame::split(rest, maximum) {
+                Ok(Some(frame)) => {
+                    rest = &rest[frame.encoded_len..];
+                    if self.receive_packet(now, id, frame, out) == Flow::Ended {
+                        return None;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.fault(now, id, error.reason_code(), &error.to_string(), out);
+                    return None;
+                }
+            }
+        }
+        if rest.len() < bytes.len() {
+            self.connection(id).last_packet = now; // [MQTT-3.1.2-22]
+        }
+        Some(rest)
+    }
+
+    fn receive_packet(&mut self, now: Instant, id: ConnectionId, frame: Frame<'_>, out: &mut Outbox) -> Flow {
+        self.counters.packets_received += 1;
+        if frame.header.packet_type == PacketType::Publish {
+            return self.receive_publish(now, id, frame, out);
+        }
+        let version = self.connection(id).version;
+        let packet = match Packet::decode(version, frame) {
+            Ok(packet) => packet,
+            Err(error) => return self.fault(now, id, error.reason_code(), &error.to_string(), out),
+        };
+        match packet {
+            Packet::Puback(ack) => self.receive_puback(now, id, &ack, out),
+            Packet::Pubrec(ack) => self.receive_pubrec(now, id, &ack, out),
+            Packet::Pubrel(ack) => self.receive_pubrel(id, &ack, out),
+            Packet::Pubcomp(ack) => self.receive_pubcomp(now, id, &ack, out),
+            Packet::Subscribe(packet) => self.receive_subscribe(now, id, &packet, out),
+            Packet::Unsubscribe(packet) => self.receive_unsubscribe(now, id, &packet, out),
+            Packet::Pingreq => {
+                Packet::Pingresp.encode(version, out.buffer(id)).expect("two bytes"); // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
+                Flow::Open
+            }
+            Packet::Disconnect(packet) => self.receive_disconnect(now, id, &packet, out),
+            Packet::Auth(packet) => self.receive_auth(now, id, &packet, out),
+            Packet::Connect(_) => {
+                // [MQTT-3.1.0-2] [MQTT3-3.1.0-2]
+                self.fault(now, id, ReasonCode::ProtocolError, "a second CONNECT", out)
+            }
+            Packet::Connack(_)
+            | Packet::Publish(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp => {
+                self.fault(now, id, ReasonCode::ProtocolError, "a packet that only the Server sends", out)
+            }
+        }
+    }
+
+    fn take_mail(&mut self, now: Instant, from: ShardId, mail: Mail, out: &mut Outbox) {
+        match mail {
+            Mail::Publish(message) => {
+                self.publish_here(now, &mut Publication::of_message(&message), out);
+            }
+            Mail::Retain(message) => self.keep_retained(now, message),
+            Mail::Fence { ask } => out.routes[from.index()].push(Mail::Fenced { ask }),
+            Mail::Fenced { ask } => self.fenced(now, ask, out),
+            Mail::AskRetained { ask, topic_filter } => {
+                self.answer_retained(now, from, ask, &topic_filter, out)
+            }
+            Mail::Retained { ask, messages } => self.answered(now, ask, messages, out),
+            Mail::Joined { ticket } => self.joined(ticket, out),
+            Mail::Group(mail) => self.take_group_mail(now, from, *mail, out),
+        }
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
+                Timer::SessionExpiry(index) => {
+                    self.sessions[index].expires_at = None;
+                    self.end_session(now, index, out); // [MQTT-4.1.0-2]
+                }
+                Timer::WillDelay(index) => {
+                    if let Some(will) = &mut self.sessions[index].will {
+                        will.due_at = None;
+                    }
+                    self.send_will(now, index, out);
+                }
+            }
+        }
+    }
+
+    /// Tells all Clients that the Server goes down. Their Wills stay with their Sessions.
+    fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        for index in 0..self.connections.len() as u32 {
+            let id = ConnectionId(index);
+            if self.find_connection(id).is_none() {
+                continue;
+            }
+            let session = self.connection(id).session;
+            self.take_will(session);
+            self.disconnect(now, id, ReasonCode::ServerShuttingDown, "the Server shuts down", out);
+        }
+    }
+}

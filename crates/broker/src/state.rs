@@ -1,0 +1,115 @@
+//! Everything a shard holds.
+
+use std::sync::Arc;
+
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    connection::Connection,
+    fanout::FrameCache,
+    ids::{ConnectionId, ShardId},
+    limits::Settings,
+    message::Message,
+    metrics::Counters,
+    retained::Retained,
+    routing::{
+        asks::Asks, groups::Groups, interest::Interest, interest::ShardInterest, router::Target,
+        tickets::Tickets,
+    },
+    sessions::{session::Session, table::Sessions},
+    subscriptions::Subscriptions,
+    timers::Timers,
+    topics::ids::SessionIndex,
+};
+
+/// The state of one shard. What is done with it stands where it belongs: `packets`, `sessions`, `routing`.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) id: ShardId,
+    pub(crate) shards: u8,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) interest: Arc<Interest>,
+    pub(crate) own_interest: ShardInterest,
+    pub(crate) connections: Vec<Option<Box<Connection>>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) groups: Groups,
+    pub(crate) retained: Retained<Message>,
+    pub(crate) retained_bytes: u64,
+    pub(crate) asks: Asks,
+    pub(crate) tickets: Tickets,
+    pub(crate) timers: Timers,
+    pub(crate) counters: Counters,
+    pub(crate) scratch: Scratch,
+}
+
+/// Memory that is used again for each message.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) frames: FrameCache,
+    pub(crate) topic: String,
+    pub(crate) properties: Vec<u8>,
+    /// For each Session: the stamp of the message it was last a target of, and which target.
+    pub(crate) marks: Vec<(u32, u32)>,
+    pub(crate) stamp: u32,
+}
+
+impl State {
+    pub(crate) fn new(id: ShardId, shards: u8, settings: Arc<Settings>, interest: Arc<Interest>) -> Self {
+        Self {
+            id,
+            shards,
+            settings,
+            own_interest: ShardInterest::new(Arc::clone(&interest), id.0),
+            interest,
+            connections: Vec::new(),
+            sessions: Sessions::default(),
+            subscriptions: Subscriptions::new(),
+            groups: Groups::default(),
+            retained: Retained::new(),
+            retained_bytes: 0,
+            asks: Asks::default(),
+            tickets: Tickets::default(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    pub(crate) fn connection(&mut self, id: ConnectionId) -> &mut Connection {
+        self.connections[id.index()].as_deref_mut().expect("a connected Client")
+    }
+
+    /// The connection, unless it has been ended in the meantime.
+    pub(crate) fn find_connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.index())?.as_deref_mut()
+    }
+
+    /// A connection and its Session.
+    pub(crate) fn both(&mut self, id: ConnectionId) -> (&mut Connection, &mut Session) {
+        let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
+        let session = &mut self.sessions[connection.session];
+        (connection, session)
+    }
+
+    pub(crate) fn put_connection(&mut self, id: ConnectionId, connection: Box<Connection>) {
+        let index = id.index();
+        if index >= self.connections.len() {
+            self.connections.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.connections[index].is_none(), "a number in use arrives again");
+        self.connections[index] = Some(connection);
+    }
+
+    /// The Session's number as a member of a group.
+    pub(crate) fn member(&self, session: SessionIndex) -> crate::routing::group_mail::Member {
+        let serial = self.sessions[session].serial;
+        crate::routing::group_mail::Member { shard: self.id, session, serial }
+    }
+
+    /// Seconds after `now`, as an instant; `None` for no end.
+    pub(crate) fn after(now: Instant, seconds: u32) -> Option<Instant> {
+        (seconds != u32::MAX).then(|| now + std::time::Duration::from_secs(u64::from(seconds)))
+    }
+}
