@@ -22,7 +22,7 @@ mod wildcards;
 /// The Subscriptions of one shard, by Topic Filter.
 ///
 /// A filter without wildcards is found by its whole text, one with wildcards by its levels. A Subscription to
-/// a filter of its own takes some 80 bytes with the filter's text, one more to the same filter 8 to 24.
+/// a filter of its own takes some 90 bytes with the filter's text, one more to the same filter 8 to 24.
 ///
 /// The filters here are those that are matched: of a Shared Subscription the part behind `$share/name/`.
 #[derive(Debug)]

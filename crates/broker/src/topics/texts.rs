@@ -1,5 +1,7 @@
 //! The texts of a table in one block of memory, without a heap allocation for each (4.7).
 
+use crate::topics::slab::reserve;
+
 /// Names a text of a [`Texts`]; the one who holds it frees it.
 ///
 /// A text has at most 65,535 bytes, as a Topic Filter has [MQTT-4.7.3-3].
@@ -91,6 +93,7 @@ impl Texts {
     fn grow(&mut self, units: usize) -> u32 {
         let start =
             u32::try_from(self.units.len()).expect("the texts of a shard's table take less than 16 GiB");
+        reserve(&mut self.units, units);
         self.units.resize(self.units.len() + units, [0; UNIT]);
         start
     }
