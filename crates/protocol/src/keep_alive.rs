@@ -60,6 +60,11 @@ impl ClientKeepAlive {
         Self { keep_alive, last_sent: now, pinged: None }
     }
 
+    /// Sets the interval that CONNACK has settled; it runs since the last packet sent.
+    pub fn agree(&mut self, keep_alive: KeepAlive) {
+        self.keep_alive = keep_alive;
+    }
+
     /// Says that a packet was sent.
     pub fn sent(&mut self, now: Instant) {
         self.last_sent = now;

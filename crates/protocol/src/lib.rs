@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+pub mod client;
+pub mod error;
 pub mod inbound;
 pub mod keep_alive;
 pub mod limits;
