@@ -170,7 +170,8 @@ impl Subscriptions {
 
     /// Calls `each` with every Subscription to every filter that matches `name` (4.7).
     ///
-    /// A Session comes once for each of its filters that match [MQTT-3.3.4-2]. The order means nothing.
+    /// A Session comes once for each of its filters that match [MQTT-3.3.4-2]. The order means
+    /// nothing; it comes from what was inserted and removed before and is the same in every run.
     ///
     /// Beside the Subscriptions found, the time is bounded by the length of the name and the filters with
     /// wildcards: each part of them is read once at most. In steady state nothing is allocated.

@@ -55,6 +55,7 @@ impl State {
         };
         write_connack(&self.settings, &request, session_present, expiry_s, id, out);
         self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
+        self.sessions[index].connection = Some(id);
         self.arm_keep_alive(now, id);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]

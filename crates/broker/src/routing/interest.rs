@@ -63,6 +63,16 @@ impl Interest {
         Interest { words, width, hash: TextHash::new() }
     }
 
+    /// Makes a table that asks the same shards in vain in every run with this seed: for simulations. A
+    /// stranger who knows the seed can choose names that are asked about in vain.
+    ///
+    /// # Panics
+    /// As [`Interest::new`].
+    #[must_use]
+    pub fn with_seed(words: usize, shards: u8, seed: u64) -> Self {
+        Interest { hash: TextHash::with_seed(seed), ..Interest::new(words, shards) }
+    }
+
     /// The shards that may have a Subscription to `name`, one bit each; no shard that has one is missing.
     ///
     /// For a name of k levels, k + 1 words are read: those of its heads, from no level up to all k, the whole
@@ -226,6 +236,17 @@ mod tests {
         }
         assert_eq!(look_up(&interest, "fleet"), 0);
         assert!(shard.more.is_empty());
+    }
+
+    #[test]
+    fn same_seed_asks_the_same_shards() {
+        let [one, other] = [(); 2].map(|()| Arc::new(Interest::with_seed(64, 64, 1)));
+        for interest in [&one, &other] {
+            let mut shard = ShardInterest::new(interest.clone(), 0);
+            (0..20).for_each(|number| shard.add(filter(&format!("a/{number}"))));
+        }
+        let names = (0..1_000).map(|number| format!("b/{number}"));
+        assert!(names.into_iter().all(|name| look_up(&one, &name) == look_up(&other, &name)));
     }
 
     #[test]

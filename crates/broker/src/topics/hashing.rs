@@ -2,19 +2,28 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use foldhash::fast::RandomState;
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
 
 /// Hashes the texts of one table. Clones give the same hashes; two instances made by `new` do not.
 #[derive(Clone, Debug)]
 pub(crate) struct TextHash {
-    state: RandomState,
+    state: SeedableRandomState,
     /// Odd, so that joining never loses a bit of what is joined.
     factor: u64,
 }
 
 impl TextHash {
     pub(crate) fn new() -> Self {
-        let state = RandomState::default();
+        Self::from_state(SeedableRandomState::random())
+    }
+
+    /// Gives the same hashes for the same seed in every run.
+    pub(crate) fn with_seed(seed: u64) -> Self {
+        Self::from_state(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
+    }
+
+    fn from_state(state: SeedableRandomState) -> Self {
         let factor = state.hash_one(0x5eed_u64) | 1;
         TextHash { state, factor }
     }
@@ -62,5 +71,12 @@ mod tests {
         assert_eq!(hash.clone().text(b"a/b"), hash.text(b"a/b"));
         assert_eq!(hash.clone().join(1, 2), hash.join(1, 2));
         assert_ne!(hash.join(1, 2), hash.join(2, 1));
+    }
+
+    #[test]
+    fn seed_decides() {
+        let [one, again, other] = [1, 1, 2].map(TextHash::with_seed);
+        assert_eq!((one.text(b"a/b"), one.join(1, 2)), (again.text(b"a/b"), again.join(1, 2)));
+        assert_ne!((one.text(b"a/b"), one.join(1, 2)), (other.text(b"a/b"), other.join(1, 2)));
     }
 }
