@@ -5,6 +5,7 @@
 //! wakes it at [`Client::next_timeout`], and learns from [`Client::poll_event`] what has happened. When the stream
 //! ends, [`Client::connection_lost`] keeps the Session for the next connection.
 
+pub mod config;
 pub mod event;
 pub mod properties;
 
@@ -17,7 +18,6 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
 use dunlin_packet::connect::Connect;
 use dunlin_packet::disconnect::Disconnect;
@@ -27,29 +27,14 @@ use dunlin_packet::packet_identifier::PacketId;
 use dunlin_packet::qos::QoS;
 use dunlin_packet::reason_code::ReasonCode;
 
+use crate::client::config::{Config, EVENTS_MAX, INPUT_BYTES_KEPT, OUTPUT_BYTES_MAX};
 use crate::client::connection::{Connection, State};
 use crate::client::event::{CloseCause, Event, Message, NotPublished};
 use crate::error::{RequestError, ServerError};
 use crate::inbound::Inbound;
 use crate::keep_alive::KeepAliveAction;
-use crate::limits::PACKET_SIZE_LARGEST;
 use crate::outbound::{Outbound, Pubrec, Resend};
 use crate::time::Instant;
-
-/// The bounds of a [`Client`].
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Bytes of the largest packet taken from the Server; a Maximum Packet Size in CONNECT counts if it is smaller.
-    /// 268,435,460, the largest there is, by default. Memory is taken only for bytes that came.
-    pub packet_bytes_max: u32,
-    /// Topic Aliases used for sending, if the Server takes so many; 16 by default, 0 for none.
-    pub topic_aliases_max: u16,
-    /// How long CONNACK may take; 10 seconds by default.
-    pub connack_time_max: Duration,
-    /// An earlier process left a Session on the Server, and nothing of it is unfinished here: Session Present is no
-    /// surprise on the first connection. `false` by default.
-    pub has_session: bool,
-}
 
 /// A Client: its Session, and its Network Connection while it has one.
 #[derive(Debug)]
@@ -67,17 +52,6 @@ struct Session {
     inbound: Inbound,
     /// The Server should know this Session.
     exists: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            packet_bytes_max: PACKET_SIZE_LARGEST,
-            topic_aliases_max: 16,
-            connack_time_max: Duration::from_secs(10),
-            has_session: false,
-        }
-    }
 }
 
 impl Client {
@@ -328,13 +302,3 @@ fn give_up(session: &mut Session, packet_id: PacketId, qos: QoS, error: RequestE
     let reason = NotPublished::Unsendable(error);
     message.map(|message| Event::NotPublished { packet_id, message, reason })
 }
-
-/// Events that wait for [`Client::poll_event`] before no more packets are handled. What became of messages with QoS 1
-/// and 2 when a Session is lost is told beyond that bound.
-pub const EVENTS_MAX: usize = 64;
-/// Bytes of output that wait for [`Client::poll_output`] before no more messages are taken.
-pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
-/// SUBSCRIBE and UNSUBSCRIBE packets without answer before no more are sent.
-pub const REQUESTS_MAX: usize = 256;
-/// An input buffer that was larger gives its memory back when it is empty.
-const INPUT_BYTES_KEPT: usize = 64 * 1024;

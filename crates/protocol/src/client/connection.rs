@@ -16,8 +16,8 @@ use dunlin_packet::reason_code::ReasonCode;
 use dunlin_packet::topic::name::TopicName;
 use dunlin_packet::version::ProtocolVersion;
 
+use crate::client::config::{Config, REQUESTS_MAX};
 use crate::client::event::Message;
-use crate::client::{Config, REQUESTS_MAX};
 use crate::error::RequestError;
 use crate::keep_alive::{ClientKeepAlive, KeepAlive};
 use crate::limits::Limits;

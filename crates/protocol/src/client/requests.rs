@@ -12,9 +12,10 @@ use dunlin_packet::subscribe::{Subscribe, SubscriptionFilters, SubscriptionReque
 use dunlin_packet::topic::filter::TopicFilter;
 use dunlin_packet::unsubscribe::{TopicFilters, Unsubscribe};
 
+use crate::client::Client;
+use crate::client::config::OUTPUT_BYTES_MAX;
 use crate::client::connection::{Connection, Request, State};
 use crate::client::event::{CloseCause, Message};
-use crate::client::{Client, OUTPUT_BYTES_MAX};
 use crate::error::RequestError;
 use crate::time::Instant;
 

@@ -11,6 +11,7 @@ use dunlin_packet::unsuback::Unsuback;
 use dunlin_packet::version::ProtocolVersion;
 
 use super::world::*;
+use crate::client::config::REQUESTS_MAX;
 use crate::client::properties::Properties;
 use crate::client::*;
 use ProtocolVersion::{V3_1, V3_1_1, V5_0};
