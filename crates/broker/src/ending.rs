@@ -76,14 +76,13 @@ impl State {
         if fate == WillFate::Discarded {
             session.will = None; // [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
         }
-        let returned = session.queue.leave_connection();
-        session.outbound.release_memory();
-        session.inbound.release_memory();
         if session.expiry_s == 0 {
-            self.send_back(now, index, returned, out);
             self.end_session(now, index, out); // [MQTT-3.1.2-23] [MQTT3-3.1.2-6]
             return;
         }
+        let returned = session.queue.leave_connection();
+        session.outbound.release_memory();
+        session.inbound.release_memory();
         self.arm_will(now, index, out);
         let session = &mut self.sessions[index];
         session.expires_at = Self::after(now, session.expiry_s);
@@ -91,7 +90,8 @@ impl State {
             self.timers.set(at, Timer::SessionExpiry(index));
         }
         self.tell_presence(now, index, false, out);
-        self.send_back(now, index, returned, out);
+        let member = self.member(index);
+        self.send_back(now, member, returned, out);
     }
 
     /// Starts the Will Delay Interval, or sends the Will if there is none.
@@ -155,9 +155,9 @@ impl State {
             .filter(|(qos, _)| *qos == QoS::AtLeastOnce)
             .filter_map(|(_, delivery)| delivery.group.map(|group| (group, delivery.message)))
             .collect();
-        self.send_back_as(now, member, unacknowledged, out);
+        self.send_back(now, member, unacknowledged, out);
         let waiting = session.queue.leave_connection();
-        self.send_back_as(now, member, waiting, out);
+        self.send_back(now, member, waiting, out);
         if let Some(will) = will {
             self.publish_will(now, &will, out);
         }
@@ -199,19 +199,6 @@ impl State {
     }
 
     fn send_back(
-        &mut self,
-        now: Instant,
-        index: SessionIndex,
-        returned: Vec<(GroupName, Message)>,
-        out: &mut Outbox,
-    ) {
-        if !returned.is_empty() {
-            let member = self.member(index);
-            self.send_back_as(now, member, returned, out);
-        }
-    }
-
-    fn send_back_as(
         &mut self,
         now: Instant,
         member: Member,

@@ -13,7 +13,7 @@ use crate::{
     metrics::Counters,
     retained::Retained,
     routing::{
-        asks::Asks, groups::Groups, interest::Interest, interest::ShardInterest, router::Target,
+        asks::Asks, groups::Groups, interest::Interest, interest::ShardInterest, target::Target,
         tickets::Tickets,
     },
     sessions::{session::Session, table::Sessions},

@@ -174,7 +174,7 @@ impl Subscriptions {
     /// nothing; it comes from what was inserted and removed before and is the same in every run.
     ///
     /// Beside the Subscriptions found, the time is bounded by the length of the name and the filters with
-    /// wildcards: each part of them is read once at most. In steady state nothing is allocated.
+    /// wildcards: each part of them is read once at most. For a name of up to 32 levels nothing is allocated.
     pub fn matches(&self, name: TopicName<'_>, each: &mut impl FnMut(FilterId, SessionIndex, Subscription)) {
         let name = name.as_str();
         let mut give = |filter: u32| {

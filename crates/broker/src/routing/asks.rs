@@ -1,49 +1,51 @@
-//! Retained Messages for a new Subscription, from all shards (3.3.1.3).
-//!
-//! A Retained Message lives in the home of its topic. A message with RETAIN is sent there and, at the same time, to the
-//! shards with Subscriptions. A new Subscription must get either the Retained Message or the live one that replaces it:
-//!
-//! 1. The Subscription is filed in `Interest`, and each other shard is asked for a fence. When all have answered, every
-//!    message that was published without knowing of this Subscription is on its way to its home, ahead of what follows.
-//! 2. Then the homes are asked. Their answers hold all those messages.
-//! 3. A message with RETAIN that comes live in between makes an older answer for the same topic stale: it is dropped.
+//! Questions for Retained Messages that other shards have not answered yet (3.3.1.3).
 
 use std::{
     collections::{BTreeMap, HashSet},
     hash::BuildHasher,
 };
 
-use dunlin_packet::{
-    qos::QoS,
-    topic::{filter::TopicFilter, name::TopicName},
-};
-use dunlin_protocol::time::Instant;
+use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use foldhash::fast::RandomState;
 
-use crate::{
-    ids::ShardId,
-    message::Message,
-    output::Outbox,
-    routing::mail::Mail,
-    sessions::queue::{Identifiers, Replay},
-    slot::home_of,
-    state::State,
-    subscriptions::Subscription,
-    topics::ids::SessionIndex,
-};
+use crate::{message::Message, subscriptions::Subscription, topics::ids::SessionIndex};
 
 /// One Subscription that waits for Retained Messages of other shards.
 #[derive(Debug)]
-struct Ask {
-    session: SessionIndex,
-    serial: u32,
-    topic_filter: Box<str>,
-    subscription: Subscription,
-    fences: u32,
-    answers: u32,
+pub(crate) struct Ask {
+    pub(crate) session: SessionIndex,
+    /// The Session's serial.
+    pub(crate) serial: u32,
+    pub(crate) topic_filter: Box<str>,
+    pub(crate) subscription: Subscription,
+    /// Fences still to come.
+    pub(crate) fences: u32,
+    /// Answers still to come, once the fences are there.
+    pub(crate) answers: u32,
     /// Hashes of the topics with RETAIN that came live.
     live: HashSet<u64>,
-    messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Ask {
+    pub(crate) fn new(
+        session: SessionIndex,
+        serial: u32,
+        topic_filter: TopicFilter<'_>,
+        subscription: Subscription,
+        fences: u32,
+    ) -> Self {
+        Self {
+            session,
+            serial,
+            topic_filter: topic_filter.as_str().into(),
+            subscription,
+            fences,
+            answers: 0,
+            live: HashSet::new(),
+            messages: Vec::new(),
+        }
+    }
 }
 
 /// All questions of one shard under way.
@@ -55,12 +57,30 @@ pub(crate) struct Asks {
 }
 
 impl Asks {
+    pub(crate) fn open(&mut self, ask: Ask) -> u64 {
+        self.last += 1;
+        self.pending.insert(self.last, ask);
+        self.last
+    }
+
+    pub(crate) fn pending(&mut self, ask: u64) -> Option<&mut Ask> {
+        self.pending.get_mut(&ask)
+    }
+
+    /// Takes a question that is answered, without the messages that have become stale.
+    pub(crate) fn close(&mut self, ask: u64) -> Option<Ask> {
+        let mut ask = self.pending.remove(&ask)?;
+        let live = std::mem::take(&mut ask.live);
+        ask.messages.retain(|message| !live.contains(&self.hash(message.topic_name())));
+        Some(ask)
+    }
+
     /// Remembers that a message with RETAIN has come live.
     pub(crate) fn note_live(&mut self, topic_name: TopicName<'_>) {
         if self.pending.is_empty() {
             return;
         }
-        let hash = self.hasher.hash_one(topic_name.as_str());
+        let hash = self.hash(topic_name);
         for ask in self.pending.values_mut() {
             if TopicFilter::parse(&ask.topic_filter).is_ok_and(|filter| filter.matches(topic_name)) {
                 ask.live.insert(hash);
@@ -68,142 +88,11 @@ impl Asks {
         }
     }
 
+    fn hash(&self, topic_name: TopicName<'_>) -> u64 {
+        self.hasher.hash_one(topic_name.as_str())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
-    }
-}
-
-impl State {
-    /// Finds the Retained Messages for a new Subscription and queues them; `topic_filter` is not a shared one.
-    pub(crate) fn call_retained(
-        &mut self,
-        now: Instant,
-        session: SessionIndex,
-        topic_filter: TopicFilter<'_>,
-        subscription: Subscription,
-        out: &mut Outbox,
-    ) {
-        if self.shards == 1 {
-            let messages = self.retained_matching(topic_filter, now);
-            self.queue_replay(session, subscription, messages);
-            return;
-        }
-        self.asks.last += 1;
-        let ask = self.asks.last;
-        self.asks.pending.insert(
-            ask,
-            Ask {
-                session,
-                serial: self.sessions[session].serial,
-                topic_filter: topic_filter.as_str().into(),
-                subscription,
-                fences: u32::from(self.shards) - 1,
-                answers: 0,
-                live: HashSet::new(),
-                messages: Vec::new(),
-            },
-        );
-        for peer in self.peers() {
-            out.routes[peer.index()].push(Mail::Fence { ask });
-        }
-    }
-
-    pub(crate) fn peers(&self) -> impl Iterator<Item = ShardId> + use<> {
-        let own = self.id;
-        (0..self.shards).map(ShardId).filter(move |&shard| shard != own)
-    }
-
-    fn retained_matching(&self, topic_filter: TopicFilter<'_>, now: Instant) -> Vec<Message> {
-        let mut messages = Vec::new();
-        self.retained.matching(topic_filter, &mut |_, message: &Message| {
-            if !message.has_expired(now) {
-                messages.push(message.clone());
-            }
-        });
-        messages
-    }
-
-    /// A peer has sent everything from before: ask the homes when all have.
-    pub(crate) fn fenced(&mut self, now: Instant, ask: u64, out: &mut Outbox) {
-        let (id, shards) = (self.id, self.shards);
-        let Some(pending) = self.asks.pending.get_mut(&ask) else { return };
-        pending.fences -= 1;
-        if pending.fences > 0 {
-            return;
-        }
-        let topic_filter = pending.topic_filter.clone();
-        let filter = TopicFilter::parse(&topic_filter).expect("it was parsed before");
-        let homes: Vec<ShardId> = if filter.has_wildcard() {
-            (0..shards).map(ShardId).collect()
-        } else {
-            vec![home_of(&topic_filter, shards)]
-        };
-        pending.answers = homes.len() as u32;
-        for home in homes {
-            if home == id {
-                let messages = self.retained_matching(filter, now);
-                self.answered(now, ask, messages, out);
-            } else {
-                out.routes[home.index()].push(Mail::AskRetained { ask, topic_filter: topic_filter.clone() });
-            }
-        }
-    }
-
-    /// Another shard asks for Retained Messages.
-    pub(crate) fn answer_retained(
-        &mut self,
-        now: Instant,
-        from: ShardId,
-        ask: u64,
-        topic_filter: &str,
-        out: &mut Outbox,
-    ) {
-        let messages = match TopicFilter::parse(topic_filter) {
-            Ok(filter) => self.retained_matching(filter, now),
-            Err(_) => Vec::new(),
-        };
-        out.routes[from.index()].push(Mail::Retained { ask, messages });
-    }
-
-    /// Takes the Retained Messages of one home; with the last one they are queued and sent.
-    pub(crate) fn answered(&mut self, now: Instant, ask: u64, mut messages: Vec<Message>, out: &mut Outbox) {
-        let Some(pending) = self.asks.pending.get_mut(&ask) else { return };
-        pending.messages.append(&mut messages);
-        pending.answers -= 1;
-        if pending.answers > 0 {
-            return;
-        }
-        let Some(mut ask) = self.asks.pending.remove(&ask) else { return };
-        let hasher = &self.asks.hasher;
-        ask.messages.retain(|message| !ask.live.contains(&hasher.hash_one(message.topic_name().as_str())));
-        let Some(session) = self.sessions.of(ask.session, ask.serial) else { return };
-        let connection = session.connection;
-        self.queue_replay(ask.session, ask.subscription, ask.messages);
-        if let Some(connection) = connection {
-            self.pump(now, connection, out);
-        }
-    }
-
-    /// Queues Retained Messages behind what waits already; nothing is written yet.
-    fn queue_replay(
-        &mut self,
-        session: SessionIndex,
-        subscription: Subscription,
-        mut messages: Vec<Message>,
-    ) {
-        let session = &mut self.sessions[session];
-        let qos = subscription.options.qos;
-        if subscription.options.no_local {
-            messages.retain(|message| message.facts().publisher != session.publisher); // [MQTT-3.8.3-3]
-        }
-        if session.connection.is_none() {
-            messages.retain(|message| message.facts().qos.min(qos) != QoS::AtMostOnce);
-        }
-        if messages.is_empty() {
-            return;
-        }
-        let mut identifiers = Identifiers::None;
-        identifiers.add(subscription.identifier);
-        session.queue.push_replay(Box::new(Replay { messages: messages.into_iter(), qos, identifiers }));
     }
 }

@@ -88,3 +88,17 @@ pub enum GroupMail {
         message: Message,
     },
 }
+
+impl GroupMail {
+    /// The group it is about.
+    #[must_use]
+    pub fn group(&self) -> &GroupName {
+        match self {
+            Self::Join { group, .. }
+            | Self::Leave { group, .. }
+            | Self::Presence { group, .. }
+            | Self::Deliver { group, .. }
+            | Self::Return { group, .. } => group,
+        }
+    }
+}

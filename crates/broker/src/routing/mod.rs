@@ -4,5 +4,8 @@ pub mod group_mail;
 pub(crate) mod groups;
 pub mod interest;
 pub mod mail;
+pub(crate) mod retained_call;
 pub(crate) mod router;
+pub(crate) mod sharing;
+pub(crate) mod target;
 pub(crate) mod tickets;

@@ -1,52 +1,18 @@
 //! The way of a message: into the Retained Messages, to the Subscriptions of this shard, to other shards (3.3.4).
 
-use dunlin_packet::qos::QoS;
 use dunlin_protocol::time::Instant;
 
 use crate::{
     fanout::Publication,
     ids::ShardId,
     output::Outbox,
-    routing::{group_mail::GroupName, mail::Mail},
-    sessions::{queue::Identifiers, table::Sessions},
+    routing::{mail::Mail, target::Target},
+    sessions::table::Sessions,
     slot::home_of,
     state::{Scratch, State},
-    subscriptions::{Subscription, Subscriptions},
-    topics::ids::{FilterId, SessionIndex},
+    subscriptions::Subscriptions,
+    topics::ids::FilterId,
 };
-
-/// A Session that gets a message, with what its matching Subscriptions say together.
-///
-/// Overlapping Subscriptions give one copy with the highest QoS [MQTT-3.3.4-2] [MQTT3-3.3.5-1] and all Subscription
-/// Identifiers [MQTT-3.3.4-4].
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) session: SessionIndex,
-    pub(crate) qos: QoS,
-    pub(crate) retain_as_published: bool,
-    pub(crate) identifiers: Identifiers,
-    pub(crate) group: Option<GroupName>,
-}
-
-impl Target {
-    pub(crate) fn new(session: SessionIndex, subscription: Subscription) -> Self {
-        let mut identifiers = Identifiers::None;
-        identifiers.add(subscription.identifier);
-        Self {
-            session,
-            qos: subscription.options.qos,
-            retain_as_published: subscription.options.retain_as_published,
-            identifiers,
-            group: None,
-        }
-    }
-
-    fn merge(&mut self, subscription: Subscription) {
-        self.qos = self.qos.max(subscription.options.qos);
-        self.retain_as_published |= subscription.options.retain_as_published;
-        self.identifiers.add(subscription.identifier);
-    }
-}
 
 impl State {
     /// Publishes a message: for everybody, everywhere. Returns whether anybody may get it.

@@ -11,7 +11,7 @@ use crate::{
     ids::ConnectionId,
     message::View,
     output::Outbox,
-    routing::router::Target,
+    routing::target::Target,
     sessions::queue::{Delivery, Waiting},
     state::State,
     topics::ids::SessionIndex,

@@ -59,7 +59,7 @@ impl Sessions {
     }
 
     pub(crate) fn remove(&mut self, index: SessionIndex) -> Option<Box<Session>> {
-        let client_id = &self.get(index)?.client_id;
+        let client_id = &self.at(index)?.client_id;
         let hash = self.hasher.hash_one(&**client_id);
         let entry = self.by_client_id.find_entry(hash, |&other| other == index.0).ok()?;
         entry.remove();
@@ -71,17 +71,17 @@ impl Sessions {
         self.slots.iter().flatten().map(|session| &**session)
     }
 
-    pub(crate) fn get(&self, index: SessionIndex) -> Option<&Session> {
+    pub(crate) fn at(&self, index: SessionIndex) -> Option<&Session> {
         self.slots.get(index.0 as usize)?.as_deref()
     }
 
-    pub(crate) fn get_mut(&mut self, index: SessionIndex) -> Option<&mut Session> {
+    pub(crate) fn at_mut(&mut self, index: SessionIndex) -> Option<&mut Session> {
         self.slots.get_mut(index.0 as usize)?.as_deref_mut()
     }
 
     /// The Session with this number, if it is still the one with this serial.
     pub(crate) fn of(&mut self, index: SessionIndex, serial: u32) -> Option<&mut Session> {
-        self.get_mut(index).filter(|session| session.serial == serial)
+        self.at_mut(index).filter(|session| session.serial == serial)
     }
 }
 
