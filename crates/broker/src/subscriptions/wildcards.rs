@@ -55,6 +55,11 @@ impl WildcardFilters {
         WildcardFilters { nodes, children: IdTable::new(), labels: Texts::new(), hash: TextHash::new() }
     }
 
+    #[cfg(test)]
+    fn with_hash(hash: TextHash) -> Self {
+        WildcardFilters { hash, ..Self::new() }
+    }
+
     /// The number of the filter that ends at `end`, `None` if there is none.
     pub(super) fn filter_at(&self, end: End) -> Option<u32> {
         let node = &self.nodes[end.node];
@@ -375,7 +380,7 @@ const SINGLE_LEVEL: &[u8] = b"+";
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -419,16 +424,43 @@ mod tests {
                 levels.iter().map(|level| format!("{level}/")).collect::<String>() + last
             })
             .collect();
-        filters.extend([1, 100, 20_000].map(|levels| "a/".repeat(levels) + "+/x"));
+        filters.extend([1, 10, 100].map(|levels| "a/".repeat(levels) + "+/x"));
         filters.sort_unstable();
         filters.dedup();
         filters
     }
 
+    /// Nodes are where a filter ends and where filters part, and the root.
+    fn nodes_needed<'a>(filters: impl Iterator<Item = &'a str>) -> usize {
+        let mut below: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for filter in filters {
+            let mut prefix = String::new();
+            for level in filter.split('/') {
+                // The filter's own end counts as two ways on; so does `#`, which ends at the level above.
+                let ways = if level == "#" { ["#", "the end"] } else { [level, level] };
+                below.entry(prefix.clone()).or_default().extend(ways);
+                prefix = prefix + level + "/";
+            }
+            if !filter.ends_with('#') {
+                below.entry(prefix).or_default().extend(["#", "the end"]);
+            }
+        }
+        below.remove("");
+        1 + below.values().filter(|ways| ways.len() > 1).count()
+    }
+
     #[test]
-    fn tree_has_at_most_two_nodes_a_filter_and_empties() {
+    fn tree_has_the_nodes_it_needs_and_empties() {
+        insert_and_remove(WildcardFilters::new());
+    }
+
+    #[test]
+    fn children_with_one_hash_are_told_apart() {
+        insert_and_remove(WildcardFilters::with_hash(TextHash::colliding()));
+    }
+
+    fn insert_and_remove(mut tree: WildcardFilters) {
         let filters = filters();
-        let mut tree = WildcardFilters::new();
         let mut kept = BTreeMap::new();
         for round in 0..4_000 {
             let number = round * 7_919 % filters.len();
@@ -446,6 +478,9 @@ mod tests {
                 }
             }
             assert!(tree.nodes.len() <= 2 * kept.len() + 1);
+            if round % 20 == 0 {
+                assert_eq!(tree.nodes.len(), nodes_needed(kept.keys().copied()));
+            }
             assert_eq!(tree.find("b/no such/+"), None);
         }
         for (filter, end) in kept {

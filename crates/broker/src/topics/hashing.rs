@@ -23,6 +23,12 @@ impl TextHash {
         Self::from_state(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
     }
 
+    /// Joins everything to the same hash.
+    #[cfg(test)]
+    pub(crate) fn colliding() -> Self {
+        TextHash { factor: 0, ..Self::new() }
+    }
+
     fn from_state(state: SeedableRandomState) -> Self {
         let factor = state.hash_one(0x5eed_u64) | 1;
         TextHash { state, factor }
