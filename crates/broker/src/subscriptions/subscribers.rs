@@ -220,5 +220,7 @@ mod tests {
             (0..100_000)
                 .all(|session| list.position(SessionIndex(session)).is_some() == (session % 1_000 == 7))
         );
+        (0..50).for_each(|number| assert!(list.remove(SessionIndex(number * 1_000 + 7)).is_some()));
+        assert!(list.index.is_none());
     }
 }
