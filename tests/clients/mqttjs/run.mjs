@@ -1,0 +1,23 @@
+// Plays one scenario: run.mjs SCENARIO PORT VERSION; run.mjs --list shows them all.
+
+import * as crowds from "./crowds.mjs";
+import * as messages from "./messages.mjs";
+import * as sessions from "./sessions.mjs";
+import * as subscriptions from "./subscriptions.mjs";
+import { Broker, Failure } from "./harness.mjs";
+
+const scenarios = { ...crowds, ...messages, ...sessions, ...subscriptions };
+const [scenario, port, version] = process.argv.slice(2);
+
+if (scenario === "--list") {
+  console.log(Object.keys(scenarios).join("\n"));
+} else {
+  try {
+    await scenarios[scenario](new Broker(Number(port), version));
+  } catch (error) {
+    const text = error instanceof Failure ? error.stack.replace(/^Error: /, "") : error.stack;
+    console.log(`${scenario}, MQTT ${version}: ${text}`);
+    process.exit(1);
+  }
+  process.exit(0); // the clients need not be asked
+}
