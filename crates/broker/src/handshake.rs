@@ -246,6 +246,14 @@ impl Handshake {
         };
         match decision {
             Decision::Grant { permissions, data } => {
+                let may_leave_will = |will: &WillRequest| permissions.may_publish(will.message.topic_name());
+                if !request.will.as_ref().is_none_or(may_leave_will) {
+                    return refuse_with(
+                        request.version,
+                        ReasonCode::NotAuthorized,
+                        request.maximum_packet_size,
+                    );
+                }
                 request.permissions = permissions;
                 if let Some(authentication) = &mut request.authentication {
                     authentication.data = data;

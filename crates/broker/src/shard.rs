@@ -82,25 +82,43 @@ impl Shard {
     }
 }
 
+/// From so many bytes on, the parts of an unfinished packet keep a connection alive.
+const LARGE_PACKET_BYTES: usize = 1_000;
+
 impl State {
     /// Takes bytes from a Client, cut anywhere. [MQTT-4.2-1]
     fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
         let Some(connection) = self.find_connection(id) else { return };
         if connection.unfinished.is_empty() {
             let rest = self.receive_packets(now, id, bytes, out);
-            if let (Some(rest), Some(connection)) = (rest, self.find_connection(id)) {
-                connection.unfinished.extend_from_slice(rest);
-            }
+            self.keep_unfinished(now, id, rest);
             return;
         }
         let mut buffer = std::mem::take(&mut connection.unfinished);
         buffer.extend_from_slice(bytes);
-        let rest = self.receive_packets(now, id, &buffer, out).map(|rest| buffer.len() - rest.len());
-        if let (Some(used), Some(connection)) = (rest, self.find_connection(id))
-            && used < buffer.len()
-        {
-            buffer.drain(..used);
-            connection.unfinished = buffer;
+        let Some(rest) = self.receive_packets(now, id, &buffer, out) else { return };
+        if rest.len() == buffer.len() {
+            self.connection(id).unfinished = buffer;
+            self.touch_if_large(now, id);
+        } else {
+            self.keep_unfinished(now, id, Some(rest));
+        }
+    }
+
+    /// Keeps the beginning of a packet; memory grows with what came, never with what was announced.
+    fn keep_unfinished(&mut self, now: Instant, id: ConnectionId, rest: Option<&[u8]>) {
+        let Some(rest) = rest else { return };
+        if !rest.is_empty() {
+            self.connection(id).unfinished.extend_from_slice(rest);
+            self.touch_if_large(now, id);
+        }
+    }
+
+    /// A large packet on a slow line takes its time: what comes of it counts for the Keep Alive.
+    fn touch_if_large(&mut self, now: Instant, id: ConnectionId) {
+        let connection = self.connection(id);
+        if connection.unfinished.len() >= LARGE_PACKET_BYTES {
+            connection.last_packet = now;
         }
     }
 
