@@ -178,6 +178,14 @@ impl Client {
         }
     }
 
+    /// Says that the owner leaves bytes of the Server unread, as when it has no room for messages: a PINGRESP that does
+    /// not come is then no reason to give up.
+    pub fn not_reading(&mut self, now: Instant) {
+        if let Some(connection) = &mut self.connection {
+            connection.keep_alive.not_reading(now);
+        }
+    }
+
     /// Whether requests can be made: CONNACK has come and the connection is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {

@@ -81,6 +81,13 @@ impl ClientKeepAlive {
         self.pinged = None;
     }
 
+    /// Says that bytes of the Server wait unread, so that PINGRESP may be among them: it has another interval to come.
+    pub fn not_reading(&mut self, now: Instant) {
+        if self.pinged.is_some() {
+            self.pinged = Some(now);
+        }
+    }
+
     /// What to do at `now`. PINGRESP has one interval to come.
     #[must_use]
     pub fn action(&self, now: Instant) -> KeepAliveAction {
@@ -145,7 +152,12 @@ mod tests {
         client.sent(at_s(19));
         assert_eq!(client.next_timeout(), Some(at_s(20)));
         assert_eq!(client.action(at_s(20)), KeepAliveAction::Close);
+        let mut busy = client;
+        busy.not_reading(at_s(20));
+        assert_eq!(busy.action(at_s(28)), KeepAliveAction::Wait);
+        assert_eq!(busy.action(at_s(30)), KeepAliveAction::Close);
         client.pingresp_received();
+        client.not_reading(at_s(20));
         assert_eq!(client.action(at_s(20)), KeepAliveAction::Wait);
         assert_eq!(client.next_timeout(), Some(at_s(29)));
     }
