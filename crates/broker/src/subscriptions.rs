@@ -1,13 +1,11 @@
 //! Who subscribes to what in one shard: Topic Filters, their subscribers, and matching (3.8.4, 3.10.4, 4.7).
 
-use std::num::NonZeroU32;
-
-use dunlin_packet::subscribe::SubscriptionOptions;
 use dunlin_packet::topic::filter::TopicFilter;
 use dunlin_packet::topic::name::TopicName;
 
 use crate::subscriptions::packed::Packed;
 use crate::subscriptions::subscribers::{Lists, Subscribers};
+use crate::subscriptions::subscription::Subscription;
 use crate::subscriptions::wildcards::{End, WildcardFilters};
 use crate::topics::hashing::TextHash;
 use crate::topics::id_table::IdTable;
@@ -17,6 +15,7 @@ use crate::topics::texts::{Text, Texts};
 
 mod packed;
 mod subscribers;
+pub mod subscription;
 mod wildcards;
 
 /// The Subscriptions of one shard, by Topic Filter.
@@ -36,15 +35,6 @@ pub struct Subscriptions {
     lists: Lists,
     len: usize,
     generation: u64,
-}
-
-/// What one Session asked for with one Topic Filter (3.8.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Subscription {
-    /// The Subscription Options (3.8.3.1).
-    pub options: SubscriptionOptions,
-    /// The Subscription Identifier (3.8.2.1.2), at most 268,435,455.
-    pub identifier: Option<NonZeroU32>,
 }
 
 /// What an insertion did.
@@ -162,7 +152,7 @@ impl Subscriptions {
     /// Appends the text of a filter to `out`; nothing if the number names none.
     pub fn filter_text(&self, filter_id: FilterId, out: &mut String) {
         match self.filters.get(filter_id.0).map(Filter::place) {
-            Some(Place::Exact(text)) => out.push_str(self.exact_texts.get_str(text)),
+            Some(Place::Exact(text)) => out.push_str(self.exact_texts.text_of(text)),
             Some(Place::Wildcard(end)) => self.wildcards.append_text(end, out),
             Some(Place::Free) | None => {}
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use dunlin_broker::retained::{HasTopic, Retained};
 use dunlin_broker::routing::interest::{Interest, ShardInterest};
-use dunlin_broker::subscriptions::{Subscription, Subscriptions};
+use dunlin_broker::subscriptions::{Subscriptions, subscription::Subscription};
 use dunlin_broker::topics::ids::{FilterId, SessionIndex};
 use dunlin_packet::qos::QoS;
 use dunlin_packet::subscribe::{RetainHandling, SubscriptionOptions};

@@ -24,7 +24,7 @@ use crate::{
     sessions::session::Share,
     slot::home_of,
     state::State,
-    subscriptions::Subscription,
+    subscriptions::subscription::Subscription,
     topics::ids::SessionIndex,
 };
 

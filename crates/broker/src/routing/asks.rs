@@ -8,7 +8,7 @@ use std::{
 use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use foldhash::fast::RandomState;
 
-use crate::{message::Message, subscriptions::Subscription, topics::ids::SessionIndex};
+use crate::{message::Message, subscriptions::subscription::Subscription, topics::ids::SessionIndex};
 
 /// One Subscription that waits for Retained Messages of other shards.
 #[derive(Debug)]

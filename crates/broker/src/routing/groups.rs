@@ -9,7 +9,7 @@ use foldhash::HashMap;
 
 use crate::{
     routing::group_mail::{GroupName, Member},
-    subscriptions::{Subscription, Subscriptions},
+    subscriptions::{Subscriptions, subscription::Subscription},
     topics::ids::SessionIndex,
 };
 

@@ -19,7 +19,7 @@ use crate::{
     sessions::queue::{Identifiers, Replay},
     slot::home_of,
     state::State,
-    subscriptions::Subscription,
+    subscriptions::subscription::Subscription,
     topics::ids::SessionIndex,
 };
 

@@ -3,7 +3,7 @@
 use dunlin_packet::qos::QoS;
 
 use crate::{
-    routing::group_mail::GroupName, sessions::queue::Identifiers, subscriptions::Subscription,
+    routing::group_mail::GroupName, sessions::queue::Identifiers, subscriptions::subscription::Subscription,
     topics::ids::SessionIndex,
 };
 

@@ -7,7 +7,7 @@ use crate::{
     message::Message,
     routing::group_mail::GroupName,
     sessions::queue::{Delivery, Queue},
-    subscriptions::Subscription,
+    subscriptions::subscription::Subscription,
     topics::ids::FilterId,
 };
 

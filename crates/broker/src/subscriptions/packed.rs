@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use dunlin_packet::qos::QoS;
 use dunlin_packet::subscribe::{RetainHandling, SubscriptionOptions};
 
-use crate::subscriptions::Subscription;
+use crate::subscriptions::subscription::Subscription;
 use crate::topics::ids::SessionIndex;
 
 /// From the low bit up: 30 bits Session, 28 bits Subscription Identifier (0: none), 6 bits options as on the

@@ -172,7 +172,7 @@ mod tests {
     use dunlin_packet::subscribe::SubscriptionOptions;
 
     use super::*;
-    use crate::subscriptions::Subscription;
+    use crate::subscriptions::subscription::Subscription;
 
     fn entry(session: u32, identifier: u32) -> Packed {
         let identifier = std::num::NonZeroU32::new(identifier);

@@ -129,7 +129,7 @@ impl WildcardFilters {
         }
         for (depth, &node) in path.iter().rev().enumerate() {
             out.push_str(if depth == 0 { "" } else { "/" });
-            out.push_str(self.labels.get_str(self.nodes[node].label));
+            out.push_str(self.labels.text_of(self.nodes[node].label));
         }
         if end.is_multi_level {
             out.push_str(if end.node == ROOT { "#" } else { "/#" });

@@ -67,7 +67,7 @@ impl Texts {
     }
 
     /// The bytes of `text` as the text they were.
-    pub(crate) fn get_str(&self, text: Text) -> &str {
+    pub(crate) fn text_of(&self, text: Text) -> &str {
         std::str::from_utf8(self.get(text)).expect("only whole levels of valid texts are kept")
     }
 
@@ -152,12 +152,12 @@ mod tests {
         let mut size = 0;
         for round in 0..4 {
             let kept: Vec<Text> = all.iter().map(|text| texts.insert(text.as_bytes())).collect();
-            assert!(all.iter().zip(&kept).all(|(text, &kept)| texts.get_str(kept) == text));
+            assert!(all.iter().zip(&kept).all(|(text, &kept)| texts.text_of(kept) == text));
             kept.iter().for_each(|&text| texts.remove(text));
             assert!(round == 0 || texts.units.len() == size);
             size = texts.units.len();
         }
-        assert_eq!(texts.get_str(keeper), "keeper");
+        assert_eq!(texts.text_of(keeper), "keeper");
         texts.remove(keeper);
         assert_eq!(texts.units.capacity(), 0);
     }
@@ -166,7 +166,7 @@ mod tests {
     fn empty_text_takes_no_place() {
         let mut texts = Texts::new();
         let empty = texts.insert(b"");
-        assert_eq!((texts.get_str(empty), texts.units.len()), ("", 0));
+        assert_eq!((texts.text_of(empty), texts.units.len()), ("", 0));
         texts.remove(empty);
     }
 }
