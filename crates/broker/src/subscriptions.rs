@@ -284,6 +284,10 @@ impl Default for Filter {
 mod tests {
     use dunlin_packet::qos::QoS;
 
+    use std::num::NonZeroU32;
+
+    use dunlin_packet::subscribe::SubscriptionOptions;
+
     use super::*;
 
     fn filter(text: &str) -> TopicFilter<'_> {
