@@ -86,7 +86,7 @@ impl Shard {
 const LARGE_PACKET_BYTES: usize = 1_000;
 
 impl State {
-    /// Takes bytes from a Client, cut anywhere. [MQTT-4.2-1]
+    /// Takes bytes from a Client, cut anywhere. [MQTT-4.2.0-1]
     fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
         let Some(connection) = self.find_connection(id) else { return };
         if connection.unfinished.is_empty() {

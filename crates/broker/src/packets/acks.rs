@@ -38,7 +38,7 @@ impl State {
             Err(AckError::UnknownPacketId) => ReasonCode::PacketIdentifierNotFound,
             Err(AckError::WrongPacket) => return self.wrong_ack(now, id, "PUBREC for a QoS 1 message", out),
         };
-        // Never held back by the quota. [MQTT-3.3.4-8] [MQTT-4.9.0-3]
+        // Never held back by the quota. [MQTT-3.3.4-10] [MQTT-4.9.0-3]
         write_ack(connection, id, PacketType::Pubrel, ack.packet_id, code, out);
         Flow::Open
     }

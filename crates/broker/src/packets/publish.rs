@@ -124,7 +124,7 @@ impl State {
             }
             Err(error) => {
                 let reason = error.to_string();
-                return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, &reason, out); // [MQTT-3.3.4-9]
+                return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, &reason, out); // [MQTT-3.3.4-7]
             }
         }
         if let Some(code) = self.refusal(id, topic_name) {
