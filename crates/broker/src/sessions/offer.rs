@@ -168,7 +168,8 @@ impl State {
         let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
         let outbound = &mut self.sessions[session].outbound;
         let (hop, is_written) = match outbound.resend() {
-            None => return false,
+            // Nothing more to send again: the queue is next. Otherwise the rest waits for quota.
+            None => return !outbound.is_resending(),
             Some(Resend::Pubrel { packet_id }) => {
                 let ack = Ack::success(packet_id);
                 ack.encode(PacketType::Pubrel, connection.version, out.buffer(id)).expect("a short packet");
