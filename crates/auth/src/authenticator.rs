@@ -12,12 +12,13 @@ pub trait Authenticator: Send + Sync {
 
     /// Judges a CONNECT, or the AUTH that begins a re-authentication (4.12.1).
     ///
-    /// It may wait for others; the caller limits the time of the whole exchange and drops the future when it is over.
+    /// It may wait for others; the caller limits the time of the whole exchange and drops the future when
+    /// that is over.
     fn judge<'a>(&'a self, question: &'a Question) -> VerdictFuture<'a>;
 }
 
-/// The rest of an exchange with several steps (4.12), kept by the caller between a challenge and its answer. It owns what
-/// the method must remember; dropping it ends the exchange.
+/// The rest of an exchange with several steps (4.12), kept by the caller between a challenge and its answer.
+/// It owns what the method must remember; dropping it ends the exchange.
 pub trait NextStep: Send {
     /// Judges the Client's answer, which is in the Authentication Data of `question`.
     fn judge<'a>(self: Box<Self>, question: &'a Question) -> VerdictFuture<'a>;

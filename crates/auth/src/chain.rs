@@ -1,5 +1,7 @@
 //! Providers in their order, and what they say together (3.1.4, 4.12).
 
+use std::fmt;
+
 use dunlin_broker::{handshake::Credentials, input::Decision, permissions::Permissions};
 use dunlin_packet::reason_code::ReasonCode;
 
@@ -11,7 +13,8 @@ pub struct Chain {
     providers: Vec<Box<dyn Authenticator>>,
 }
 
-/// What is remembered of one Client's exchange between its steps; a new one for each CONNECT and re-authentication.
+/// What is remembered of one Client's exchange between its steps; a new one for each CONNECT and
+/// re-authentication.
 #[derive(Default)]
 pub struct Exchange {
     next: Option<Box<dyn NextStep>>,
@@ -56,6 +59,18 @@ impl Chain {
             }
         }
         Verdict::NotMine
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.providers.iter().map(|provider| provider.name())).finish()
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("is_open", &self.next.is_some()).finish()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may connect: the interface of an authentication provider, and the chain of them (3.1.4, 4.12).
 //!
-//! A provider is asked once, while a Client waits in the lobby; its verdict carries the [`Permissions`] of the Client as
-//! data, so that nobody is asked again while packets flow.
+//! A provider is asked once, while a Client waits in the lobby; its verdict carries the [`Permissions`] of
+//! the Client as data, so that nobody is asked again while packets flow.
 //!
 //! [`Permissions`]: dunlin_broker::permissions::Permissions
 #![forbid(unsafe_code)]

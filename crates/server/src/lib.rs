@@ -1,1 +1,17 @@
-//! Threads, sockets and configuration around the broker
+//! Threads, sockets and configuration around the broker.
+//!
+//! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
+//! `open_files.rs` only.
+
+mod clock;
+pub mod config;
+mod counts;
+pub mod in_process;
+pub mod listen;
+mod lobby;
+mod log;
+mod open_files;
+mod seats;
+pub mod serve;
+pub mod server;
+mod shard;

@@ -1,0 +1,43 @@
+//! `dunlin serve`: its arguments.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, value_parser};
+use dunlin_server::config::load::Flags;
+
+/// Runs the Server
+///
+/// Without any option it listens on port 1883, for Clients of this machine only. SIGTERM or Ctrl-C stops it.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on, instead of those of the file; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Vec<IpAddr>,
+
+    /// Port to listen on, 0 for any free one [default: 1883]
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+
+    /// Folder that belongs to this Server; in this release nothing is kept there
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Threads that carry Clients, 0 for one a core [default: 0]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(0..=64))]
+    shards: Option<u8>,
+
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Lets anybody in from other machines without a password: insecure
+    #[arg(long)]
+    allow_anonymous: bool,
+}
+
+impl From<Serve> for Flags {
+    fn from(arguments: Serve) -> Self {
+        let Serve { bind, port, data_dir, shards, config, allow_anonymous } = arguments;
+        Self { config, bind, port, data_dir, shards, allow_anonymous }
+    }
+}

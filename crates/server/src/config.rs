@@ -1,0 +1,9 @@
+//! The configuration: what can be set, and how it is read.
+
+pub mod error;
+pub mod load;
+pub mod model;
+mod value;
+
+#[cfg(test)]
+mod handbook;

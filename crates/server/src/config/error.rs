@@ -1,0 +1,140 @@
+//! What is wrong in a configuration file, shown with file, line, column and the line itself.
+
+use std::{
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}; check the path after --config", .file.display())]
+    Read {
+        /// Which file.
+        file: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file has mistakes, at least one.
+    #[error("{}", list(.0))]
+    Mistakes(Vec<Mistake>),
+}
+
+/// One mistake in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Which file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+    /// What was found.
+    pub found: String,
+    /// What was expected, and perhaps a hint.
+    pub expected: String,
+    quoted: String,
+    carets: usize,
+}
+
+impl Mistake {
+    /// A mistake in the bytes `span` of `text`.
+    pub(super) fn new(file: &Path, text: &str, span: Range<usize>, found: String, expected: String) -> Self {
+        let start = floor(text, span.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let end = floor(text, span.end.clamp(start, line_end));
+        Self {
+            file: file.to_owned(),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            found,
+            expected,
+            // One column for each character, and nothing that a terminal would obey.
+            quoted: text[line_start..line_end]
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect(),
+            carets: text[start..end].chars().count().max(1),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, found, expected, quoted, carets } = self;
+        let margin = line.to_string().len();
+        writeln!(f, "{}:{line}:{column}: {found}", file.display())?;
+        writeln!(f, "{:margin$} |", "")?;
+        writeln!(f, "{line} | {quoted}")?;
+        writeln!(f, "{:margin$} | {:indent$}{:^<carets$}", "", "", "", indent = column - 1)?;
+        write!(f, "{:margin$} = expected {expected}", "")
+    }
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The greatest character boundary up to `index`.
+fn floor(text: &str, index: usize) -> usize {
+    let index = index.min(text.len());
+    (0..=index).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// The word of `known` that is most like `word`, if one is so like it that it may be meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, best) = known.map(|other| (distance(word, other), other)).min()?;
+    (distance <= 1 + word.chars().count().max(best.chars().count()) / 4).then_some(best)
+}
+
+/// How many characters must be put in, taken out or changed to get from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &right) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_quoted_with_a_caret() {
+        let text = "[mqtt]\nretäin = 7\n";
+        let mistake =
+            Mistake::new(Path::new("a.toml"), text, 17..18, "found this".into(), "something else".into());
+        assert_eq!(
+            mistake.to_string(),
+            "a.toml:2:10: found this\n  |\n2 | retäin = 7\n  |          ^\n  = expected something else"
+        );
+        // Spans outside, empty, over several lines: always one line and at least one caret.
+        for span in [0..0, 19..19, 300..400, 3..19] {
+            assert!(Mistake::new(Path::new("a"), text, span, String::new(), String::new()).carets >= 1);
+        }
+    }
+
+    #[test]
+    fn the_nearest_word_is_found_unless_it_is_far() {
+        let known = ["receive_maximum", "retain_available", "port"];
+        for (word, meant) in [
+            ("recieve_maximum", Some("receive_maximum")),
+            ("retained_available", Some("retain_available")),
+            ("prot", Some("port")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), meant, "{word}");
+        }
+        assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));
+    }
+}

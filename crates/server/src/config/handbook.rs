@@ -1,0 +1,45 @@
+//! Compares the list of settings in the handbook with the settings there are.
+
+use super::model::{Draft, SETTINGS, TABLES};
+
+const HANDBOOK: &str = "../../docs/guide/configuration.md";
+
+/// The rows of one table of the handbook, as they must be.
+fn rows(table: &str) -> Vec<String> {
+    let draft = Draft::default();
+    let row = |setting: &super::model::Setting| {
+        let unit = if setting.unit.is_empty() { "" } else { setting.unit };
+        format!(
+            "| `{}` | {unit} | `{}` | {} | {} |",
+            setting.key,
+            (setting.show)(&draft),
+            setting.kind.bounds(),
+            setting.about
+        )
+    };
+    SETTINGS.iter().filter(|setting| setting.table == table).map(row).collect()
+}
+
+/// The rows of the handbook below the heading that names `table`.
+fn documented(handbook: &str, table: &str) -> Vec<String> {
+    let heading = |line: &str| line.starts_with("## ") && line.contains(&format!("[{table}]"));
+    let section = handbook.lines().skip_while(|line| !heading(line)).skip(1);
+    let rows = section.take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"));
+    rows.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_handbook_lists_every_setting_with_unit_default_and_bounds() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(HANDBOOK);
+    let handbook =
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for table in TABLES {
+        let rows = rows(table);
+        assert_eq!(
+            documented(&handbook, table),
+            rows,
+            "the rows below [{table}] in {HANDBOOK} must be:\n{}",
+            rows.join("\n")
+        );
+    }
+}

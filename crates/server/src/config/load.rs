@@ -1,0 +1,385 @@
+//! Reads a configuration file; the flags of the command line go over it.
+
+use std::{
+    fs,
+    net::IpAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    error::{ConfigError, Mistake, nearest},
+    model::{Config, Draft, ListenerConfig, MQTT_PORT, SETTINGS, Setting, TABLES, loopback_listeners},
+};
+
+/// What the command line says; it goes over what the file says.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--bind`, as often as given; these addresses replace the listeners of the file.
+    pub bind: Vec<IpAddr>,
+    /// `--port`, for each listener.
+    pub port: Option<u16>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--shards`
+    pub shards: Option<u8>,
+    /// `--allow-anonymous`
+    pub allow_anonymous: bool,
+}
+
+/// Reads the file that `flags` name, if any, and puts the flags over it.
+///
+/// # Errors
+/// [`ConfigError::Read`] and [`ConfigError::Mistakes`].
+pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    let mut config = match &flags.config {
+        None => Config::default(),
+        Some(file) => {
+            let text = fs::read_to_string(file)
+                .map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+            parse(file, &text)?
+        }
+    };
+    if !flags.bind.is_empty() {
+        let listener = |&bind| ListenerConfig { bind, ..ListenerConfig::default() };
+        config.listeners = flags.bind.iter().map(listener).collect();
+    }
+    if let Some(port) = flags.port {
+        config.listeners.iter_mut().for_each(|listener| listener.port = port);
+    }
+    if let Some(data_dir) = &flags.data_dir {
+        config.server.data_dir = Some(data_dir.clone());
+    }
+    if let Some(shards) = flags.shards {
+        config.server.shards = shards;
+    }
+    config.server.allow_anonymous_public |= flags.allow_anonymous;
+    Ok(config)
+}
+
+/// Reads the `text` of `file`; the name is for messages only.
+///
+/// # Errors
+/// [`ConfigError::Mistakes`] with all of them, or with the first one if it is not TOML.
+pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+    let mut reader =
+        Reader { file, text, draft: Draft::default(), listeners: Vec::new(), mistakes: Vec::new() };
+    match DeTable::parse(text) {
+        Ok(document) => reader.document(document.get_ref()),
+        Err(error) => {
+            let found = error.message().to_owned();
+            reader.mistake(error.span().unwrap_or(0..0), found, "TOML".to_owned());
+        }
+    }
+    let Reader { draft, mut listeners, mut mistakes, .. } = reader;
+    if !mistakes.is_empty() {
+        mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+        return Err(ConfigError::Mistakes(mistakes));
+    }
+    if listeners.is_empty() {
+        listeners = loopback_listeners(MQTT_PORT);
+    }
+    let Draft { server, broker, lobby, log, .. } = draft;
+    Ok(Config { server, listeners, broker, lobby, log })
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    text: &'a str,
+    draft: Draft,
+    listeners: Vec<ListenerConfig>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, document: &DeTable<'_>) {
+        for (key, value) in document {
+            match (&**key.get_ref(), value.get_ref()) {
+                ("listener", DeValue::Array(listeners)) => {
+                    listeners.iter().for_each(|listener| self.listener(listener));
+                }
+                ("listener", _) => {
+                    let found = "`listener` is not a list of tables".to_owned();
+                    self.mistake(key.span(), found, "[[listener]], in two brackets".to_owned());
+                }
+                (table, DeValue::Table(values)) if TABLES.contains(&table) => self.table(table, values),
+                (table, _) if TABLES.contains(&table) => {
+                    self.mistake(key.span(), format!("`{table}` is not a table"), format!("[{table}]"));
+                }
+                (unknown, _) => self.unknown_table(unknown, key.span()),
+            }
+        }
+    }
+
+    fn listener(&mut self, listener: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(values) = listener.get_ref() else {
+            let found = "this listener is not a table".to_owned();
+            return self.mistake(listener.span(), found, "[[listener]] with `bind` and `port`".to_owned());
+        };
+        self.draft.listener = ListenerConfig::default();
+        self.table("listener", values);
+        self.listeners.push(self.draft.listener.clone());
+    }
+
+    fn table(&mut self, table: &str, values: &DeTable<'_>) {
+        for (key, value) in values {
+            let name = &**key.get_ref();
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.table == table && setting.key == name)
+            else {
+                self.unknown_key(table, name, key.span());
+                continue;
+            };
+            match setting.kind.read(value.get_ref()) {
+                Ok(value) => (setting.set)(&mut self.draft, value),
+                Err(what) => {
+                    let found = format!("`{name}` is {}, which is {what}", self.excerpt(value.span()));
+                    self.mistake(value.span(), found, setting.kind.expected());
+                }
+            }
+        }
+    }
+
+    fn unknown_key(&mut self, table: &str, key: &str, span: Range<usize>) {
+        let here = || SETTINGS.iter().filter(|setting| setting.table == table);
+        let elsewhere = SETTINGS.iter().find(|setting| setting.key == key);
+        let expected = match (nearest(key, here().map(|setting| setting.key)), elsewhere) {
+            (_, Some(setting)) => format!("`{key}` in {}, where it belongs", bracketed(setting)),
+            (Some(nearest), None) => format!("a key of this table; did you mean `{nearest}`?"),
+            (None, None) => {
+                format!("one of {}", here().map(|setting| setting.key).collect::<Vec<_>>().join(", "))
+            }
+        };
+        self.mistake(span, format!("unknown key `{key}` in [{table}]"), expected);
+    }
+
+    fn unknown_table(&mut self, name: &str, span: Range<usize>) {
+        let setting = SETTINGS.iter().find(|setting| setting.key == name);
+        let expected = match (setting, nearest(name, TABLES.into_iter())) {
+            (Some(setting), _) => format!("`{name}` in {}, where it belongs", bracketed(setting)),
+            (None, Some(nearest)) => format!("a table known here; did you mean `{nearest}`?"),
+            (None, None) => format!("one of the tables {}", TABLES.join(", ")),
+        };
+        self.mistake(span, format!("unknown name `{name}`"), expected);
+    }
+
+    fn mistake(&mut self, span: Range<usize>, found: String, expected: String) {
+        self.mistakes.push(Mistake::new(self.file, self.text, span, found, expected));
+    }
+
+    /// What stands in the file, shortened.
+    fn excerpt(&self, span: Range<usize>) -> String {
+        const CHARACTERS_MAX: usize = 40;
+        let line = self.text.get(span).unwrap_or_default().lines().next().unwrap_or_default();
+        match line.char_indices().nth(CHARACTERS_MAX) {
+            None => line.to_owned(),
+            Some((end, _)) => format!("{}...", &line[..end]),
+        }
+    }
+}
+
+fn bracketed(setting: &Setting) -> String {
+    if setting.table == "listener" { "[[listener]]".to_owned() } else { format!("[{}]", setting.table) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use dunlin_broker::limits::Settings;
+    use dunlin_packet::qos::QoS;
+    use tracing::Level;
+
+    use super::*;
+
+    fn read(text: &str) -> Config {
+        parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Line, column, what was found, what was expected.
+    fn mistakes(text: &str) -> Vec<(usize, usize, String, String)> {
+        match parse(Path::new("test.toml"), text) {
+            Err(ConfigError::Mistakes(mistakes)) => mistakes
+                .into_iter()
+                .map(|mistake| (mistake.line, mistake.column, mistake.found, mistake.expected))
+                .collect(),
+            other => panic!("no mistake found: {other:?}"),
+        }
+    }
+
+    fn mistake(text: &str) -> (usize, usize, String, String) {
+        let mut all = mistakes(text);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = read("# nothing\n");
+        assert_eq!(config.broker, Settings::default());
+        assert_eq!(config.listeners, loopback_listeners(1883));
+        assert_eq!(config.server.shards, 0);
+    }
+
+    #[test]
+    fn settings_reach_their_places() {
+        let config = read(
+            "[server]\nshards = 3\ndata_dir = \"data\"\n[[listener]]\nbind = \"::\"\nport = 0x75c\n\
+             [[listener]]\nbind = \"127.0.0.1\"\nbacklog = 7\n[mqtt]\nmaximum_qos = 1\n\
+             retain_available = false\n             response_information = \"reply\"\n\
+             session_expiry_max_s = 4_294_967_295\n\
+             [limits]\nconnect_timeout_s = 2\nuser_properties_max = 5\n\
+             [log]\nlevel = \"debug\"\nformat = \"json\"\n",
+        );
+        assert_eq!((config.server.shards, config.server.data_dir), (3, Some("data".into())));
+        let [first, second] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
+        assert_eq!((first.bind, first.port), (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 1884));
+        assert_eq!((second.port, second.backlog, second.is_optional), (1883, 7, false));
+        assert_eq!((config.broker.maximum_qos, config.broker.retain_available), (QoS::AtLeastOnce, false));
+        assert_eq!(config.broker.response_information, "reply");
+        assert_eq!((config.lobby.connect_timeout_s, config.broker.user_properties_max), (2, 5));
+        assert_eq!((config.log.level, config.log.is_json), (Level::DEBUG, true));
+    }
+
+    #[test]
+    fn every_setting_takes_its_bounds_and_nothing_beyond() {
+        for setting in SETTINGS {
+            let super::super::value::Kind::Integer(bounds) = &setting.kind else { continue };
+            let text = |number: u64| format!("{}\n{} = {number}\n", bracketed(setting), setting.key);
+            for number in [*bounds.start(), *bounds.end()] {
+                parse(Path::new("t"), &text(number)).unwrap_or_else(|error| panic!("{error}"));
+            }
+            let (line, _, found, _) = mistake(&text(bounds.end() + 1));
+            assert_eq!(line, 2);
+            assert!(found.ends_with("which is out of bounds"), "{found}");
+        }
+    }
+
+    #[test]
+    fn mistakes_say_where_what_and_what_else() {
+        for (text, line, column, found, expected) in [
+            (
+                "[mqtt]\n  recieve_maximum = 1",
+                2,
+                3,
+                "unknown key `recieve_maximum` in [mqtt]",
+                "a key of this table; did you mean `receive_maximum`?",
+            ),
+            (
+                "[mqtt]\nbind = \"::\"",
+                2,
+                1,
+                "unknown key `bind` in [mqtt]",
+                "`bind` in [[listener]], where it belongs",
+            ),
+            ("[log]\nx = 1", 2, 1, "unknown key `x` in [log]", "one of level, format"),
+            ("port = 1", 1, 1, "unknown name `port`", "`port` in [[listener]], where it belongs"),
+            ("[mqt]", 1, 2, "unknown name `mqt`", "a table known here; did you mean `mqtt`?"),
+            ("[x.y]", 1, 2, "unknown name `x`", "one of the tables server, listener, mqtt, limits, log"),
+            ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
+            (
+                "[listener]\nport = 1",
+                1,
+                2,
+                "`listener` is not a list of tables",
+                "[[listener]], in two brackets",
+            ),
+            ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with `bind` and `port`"),
+            (
+                "[mqtt]\nmaximum_qos = 3",
+                2,
+                15,
+                "`maximum_qos` is 3, which is out of bounds",
+                "a whole number from 0 to 2",
+            ),
+            (
+                "[mqtt]\nmaximum_qos = -1",
+                2,
+                15,
+                "`maximum_qos` is -1, which is out of bounds",
+                "a whole number from 0 to 2",
+            ),
+            (
+                "[server]\nshards = \"two\"",
+                2,
+                10,
+                "`shards` is \"two\", which is of another type",
+                "a whole number from 0 to 64",
+            ),
+            (
+                "[mqtt]\nretain_available = 1",
+                2,
+                20,
+                "`retain_available` is 1, which is of another type",
+                "true or false",
+            ),
+            (
+                "[[listener]]\nbind = \"here\"",
+                2,
+                8,
+                "`bind` is \"here\", which is not an IP address",
+                "an IP address in quotes, such as \"127.0.0.1\" or \"::\"",
+            ),
+            (
+                "[log]\nlevel = \"loud\"",
+                2,
+                9,
+                "`level` is \"loud\", which is not one of the words known here",
+                "one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+            ),
+            (
+                "[server]\ndata_dir = \"\"",
+                2,
+                12,
+                "`data_dir` is \"\", which is empty",
+                "a string in quotes, 1 to 4096 bytes long",
+            ),
+        ] {
+            assert_eq!(mistake(text), (line, column, found.to_owned(), expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_in_the_order_of_the_file() {
+        let all = mistakes(
+            "[server]\nshards = 65\n[mqtt]\nx = 1\nreceive_maximum = 0\n[limits]\nconnections_max = 0.5\n",
+        );
+        assert_eq!(all.iter().map(|mistake| mistake.0).collect::<Vec<_>>(), [2, 4, 5, 7]);
+    }
+
+    #[test]
+    fn what_is_not_toml_is_told_with_its_place() {
+        let (line, _, _, expected) = mistake("[mqtt]\nreceive_maximum = \n");
+        assert_eq!((line, &*expected), (2, "TOML"));
+        assert_eq!(mistake("[log]\nlevel = \"info\"\nlevel = \"warn\"\n").0, 3, "a key given twice");
+    }
+
+    #[test]
+    fn flags_go_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("dunlin.toml");
+        fs::write(&file, "[server]\nshards = 3\n[[listener]]\nbind = \"::1\"\nport = 1885\n").unwrap();
+        let flags = Flags { config: Some(file), ..Flags::default() };
+        let config = load(&flags).unwrap();
+        assert_eq!((config.server.shards, config.listeners[0].port), (3, 1885));
+        let config = load(&Flags { port: Some(0), shards: Some(1), ..flags.clone() }).unwrap();
+        assert_eq!((config.server.shards, config.listeners[0].port, config.listeners.len()), (1, 0, 1));
+        let bind = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let config = load(&Flags { bind, allow_anonymous: true, ..flags }).unwrap();
+        assert_eq!(config.listeners.iter().map(|listener| listener.port).collect::<Vec<_>>(), [1883, 1883]);
+        assert!(config.server.allow_anonymous_public);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error =
+            load(&Flags { config: Some("/nowhere/dunlin.toml".into()), ..Flags::default() }).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/dunlin.toml"), "{error}");
+    }
+}

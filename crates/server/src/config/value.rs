@@ -1,0 +1,145 @@
+//! The kinds of values that settings have, and how a TOML value becomes one.
+
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
+
+use dunlin_packet::qos::QoS;
+use toml::de::DeValue;
+use tracing::Level;
+
+/// What may stand behind the `=`.
+pub(super) enum Kind {
+    /// A whole number within bounds.
+    Integer(RangeInclusive<u64>),
+    /// `true` or `false`.
+    Boolean,
+    /// A string with a length in bytes within bounds.
+    Text(RangeInclusive<usize>),
+    /// One of some strings.
+    Choice(&'static [&'static str]),
+    /// A string with an IP address.
+    Address,
+}
+
+/// A value that fits its [`Kind`].
+pub(super) enum Value {
+    Integer(u64),
+    Boolean(bool),
+    Text(String),
+    Address(IpAddr),
+}
+
+impl Kind {
+    /// Reads `value`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a few words, if it is of another type or out of bounds.
+    pub(super) fn read(&self, value: &DeValue<'_>) -> Result<Value, &'static str> {
+        match (self, value) {
+            (Kind::Integer(bounds), DeValue::Integer(digits)) => {
+                match u64::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(number) if bounds.contains(&number) => Ok(Value::Integer(number)),
+                    _ => Err("out of bounds"),
+                }
+            }
+            (Kind::Boolean, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
+            (Kind::Text(bounds), DeValue::String(text)) if bounds.contains(&text.len()) => {
+                if text.contains('\0') {
+                    Err("not a text without NUL")
+                } else {
+                    Ok(Value::Text(text.to_string()))
+                }
+            }
+            (Kind::Text(_), DeValue::String(text)) if text.is_empty() => Err("empty"),
+            (Kind::Text(_), DeValue::String(_)) => Err("too long"),
+            (Kind::Choice(words), DeValue::String(text)) if words.contains(&&**text) => {
+                Ok(Value::Text(text.to_string()))
+            }
+            (Kind::Choice(_), DeValue::String(_)) => Err("not one of the words known here"),
+            (Kind::Address, DeValue::String(text)) => {
+                text.parse().map(Value::Address).map_err(|_| "not an IP address")
+            }
+            _ => Err("of another type"),
+        }
+    }
+
+    /// What is expected, for messages: `a whole number from 1 to 65535`.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Kind::Integer(bounds) => format!("a whole number from {} to {}", bounds.start(), bounds.end()),
+            Kind::Boolean => "true or false".to_owned(),
+            Kind::Text(bounds) => {
+                format!("a string in quotes, {} to {} bytes long", bounds.start(), bounds.end())
+            }
+            Kind::Choice(words) => {
+                format!(
+                    "one of {}",
+                    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+                )
+            }
+            Kind::Address => "an IP address in quotes, such as \"127.0.0.1\" or \"::\"".to_owned(),
+        }
+    }
+
+    /// The bounds, for the handbook: `1 to 65535`.
+    #[cfg(test)]
+    pub(super) fn bounds(&self) -> String {
+        match self {
+            Kind::Integer(bounds) => format!("{} to {}", bounds.start(), bounds.end()),
+            Kind::Boolean => "`true`, `false`".to_owned(),
+            Kind::Text(bounds) => format!("{} to {} bytes", bounds.start(), bounds.end()),
+            Kind::Choice(words) => {
+                words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
+            }
+            Kind::Address => "an IP address".to_owned(),
+        }
+    }
+}
+
+/// Each takes the value out as the type of a setting; the setting's [`Kind`] has made sure that it fits.
+impl Value {
+    pub(super) fn integer<T: TryFrom<u64>>(self) -> T {
+        match self {
+            Value::Integer(number) => {
+                T::try_from(number).ok().expect("the bounds of a setting lie within its type")
+            }
+            _ => unreachable!("a setting of kind Integer"),
+        }
+    }
+
+    pub(super) fn boolean(self) -> bool {
+        match self {
+            Value::Boolean(value) => value,
+            _ => unreachable!("a setting of kind Boolean"),
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        match self {
+            Value::Text(text) => text,
+            _ => unreachable!("a setting of kind Text or Choice"),
+        }
+    }
+
+    pub(super) fn address(self) -> IpAddr {
+        match self {
+            Value::Address(address) => address,
+            _ => unreachable!("a setting of kind Address"),
+        }
+    }
+
+    pub(super) fn path(self) -> Option<PathBuf> {
+        Some(PathBuf::from(self.text()))
+    }
+
+    pub(super) fn qos(self) -> QoS {
+        QoS::from_value(self.integer()).expect("the bounds of the setting are 0 and 2")
+    }
+
+    pub(super) fn level(self) -> Level {
+        self.text().parse().expect("the words of the setting are levels")
+    }
+
+    pub(super) fn json_chosen(self) -> bool {
+        self.text() == "json"
+    }
+}

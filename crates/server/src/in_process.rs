@@ -1,0 +1,28 @@
+//! A Server inside another program: for tests, and for whoever embeds one.
+
+use dunlin_auth::chain::Chain;
+
+use crate::{
+    config::model::{Config, loopback_listeners},
+    server::{Server, StartError},
+};
+
+/// Starts a Server with `shards` shards on a free port, for this machine only. Its port is that of the first
+/// of its [`addresses`](Server::addresses); dropping it stops it.
+///
+/// # Errors
+/// Each [`StartError`].
+pub fn start(shards: u8) -> Result<Server, StartError> {
+    let mut config = Config::default();
+    config.server.shards = shards;
+    start_with(config, Chain::default())
+}
+
+/// Starts a Server with `config`, on a free port for this machine only, and with the providers of `chain`.
+///
+/// # Errors
+/// Each [`StartError`].
+pub fn start_with(mut config: Config, chain: Chain) -> Result<Server, StartError> {
+    config.listeners = loopback_listeners(0);
+    Server::start(&config, chain)
+}

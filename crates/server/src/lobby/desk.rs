@@ -1,0 +1,29 @@
+//! What everybody in the lobby needs to know.
+
+use std::{sync::Arc, time::Duration};
+
+use dunlin_auth::chain::Chain;
+use dunlin_broker::limits::Settings;
+
+use crate::{seats::Seats, shard::mailbox::Post};
+
+use super::{half_open::HalfOpen, refusals::Refusals};
+
+/// The lobby's knowledge, shared by all its tasks.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// What the Server allows.
+    pub(crate) settings: Arc<Settings>,
+    /// Who may connect.
+    pub(crate) chain: Arc<Chain>,
+    /// The way to the shards.
+    pub(crate) post: Arc<Post>,
+    /// How many Clients there may be.
+    pub(crate) seats: Arc<Seats>,
+    /// Who is in the lobby.
+    pub(crate) half_open: Arc<HalfOpen>,
+    /// Tells the log who did not get in.
+    pub(crate) refusals: Refusals,
+    /// Time for CONNECT and authentication.
+    pub(crate) connect_timeout: Duration,
+}

@@ -1,0 +1,176 @@
+//! Who is in the lobby: connections that are not authenticated yet, counted, all together and by address.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::task::AbortHandle;
+
+use crate::config::model::LobbyConfig;
+
+/// The connections that are not authenticated yet.
+#[derive(Debug)]
+pub(crate) struct HalfOpen {
+    inner: Mutex<Inner>,
+    max: usize,
+    per_address_max: u32,
+}
+
+/// A place in the lobby; dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    half_open: Arc<HalfOpen>,
+    number: u64,
+    origin: Origin,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_origin: HashMap<Origin, u32>,
+    /// Oldest first; what ends the task that serves it.
+    by_age: BTreeMap<u64, Option<AbortHandle>>,
+    entered: u64,
+}
+
+/// One that cannot multiply itself: an IPv4 address, or the /64 of an IPv6 address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Origin {
+    V4([u8; 4]),
+    V6Network([u8; 8]),
+}
+
+impl HalfOpen {
+    /// Nobody is there.
+    pub(crate) fn new(config: &LobbyConfig) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            max: config.half_open_max as usize,
+            per_address_max: config.half_open_per_address_max,
+        })
+    }
+
+    /// Lets one in, unless its address has too many there. If the lobby is full, the oldest must leave:
+    /// whoever connects in earnest is through before that.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let origin = Origin::of(address);
+        let mut inner = self.lock();
+        let count = inner.by_origin.entry(origin).or_default();
+        if *count >= self.per_address_max {
+            return None;
+        }
+        *count += 1;
+        inner.entered += 1;
+        let number = inner.entered;
+        let oldest = if inner.by_age.len() >= self.max { inner.by_age.pop_first() } else { None };
+        inner.by_age.insert(number, None);
+        drop(inner);
+        // Its permit is dropped with its task; that takes the lock again.
+        if let Some((_, Some(task))) = oldest {
+            task.abort();
+        }
+        Some(Permit { half_open: Arc::clone(self), number, origin })
+    }
+
+    /// Says which task serves `number`; nothing happens if it is done already.
+    pub(crate) fn serve(&self, number: u64, task: AbortHandle) {
+        if let Some(place) = self.lock().by_age.get_mut(&number) {
+            *place = Some(task);
+        }
+    }
+
+    /// Ends the tasks of all.
+    pub(crate) fn clear(&self) {
+        let tasks: Vec<AbortHandle> = self.lock().by_age.values().flatten().cloned().collect();
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics while holding the lock of the lobby")
+    }
+}
+
+impl Permit {
+    /// The number of the place, for [`HalfOpen::serve`].
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut inner = self.half_open.lock();
+        inner.by_age.remove(&self.number);
+        if let Some(count) = inner.by_origin.get_mut(&self.origin) {
+            *count -= 1;
+            if *count == 0 {
+                inner.by_origin.remove(&self.origin);
+            }
+        }
+    }
+}
+
+impl Origin {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Origin::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Origin::V6Network([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lobby(half_open_max: u32, half_open_per_address_max: u32) -> Arc<HalfOpen> {
+        HalfOpen::new(&LobbyConfig { half_open_max, half_open_per_address_max, ..LobbyConfig::default() })
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_does_not_fill_the_lobby() {
+        let lobby = lobby(100, 2);
+        for (same, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:0:1::1")] {
+            let first = lobby.enter(address(same)).unwrap();
+            let _second = lobby.enter(address(same)).unwrap();
+            assert!(lobby.enter(address(same)).is_none());
+            assert!(lobby.enter(address(other)).is_some());
+            drop(first);
+            assert!(lobby.enter(address(same)).is_some());
+        }
+        assert_eq!(Origin::of(address("::ffff:192.0.2.1")), Origin::of(address("192.0.2.1")));
+        assert_eq!(Origin::of(address("2001:db8::1")), Origin::of(address("2001:db8::2")));
+    }
+
+    #[tokio::test]
+    async fn in_a_full_lobby_the_oldest_leaves() {
+        let lobby = lobby(2, 10);
+        let mut tasks = Vec::new();
+        for host in 1..=3 {
+            let permit = lobby.enter(IpAddr::from([192, 0, 2, host])).unwrap();
+            let number = permit.number();
+            let task = tokio::spawn(async move {
+                let _permit = permit;
+                std::future::pending::<()>().await;
+            });
+            lobby.serve(number, task.abort_handle());
+            tasks.push(task);
+        }
+        assert!(tasks.remove(0).await.unwrap_err().is_cancelled());
+        assert_eq!(lobby.lock().by_age.len(), 2);
+        lobby.clear();
+        for task in tasks {
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        let inner = lobby.lock();
+        assert!(inner.by_age.is_empty() && inner.by_origin.is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! `dunlin serve`: the Server as a program, with its screen, its signals and its exit codes.
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::ExitCode,
+};
+
+use dunlin_auth::chain::Chain;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    config::{
+        load::{Flags, load},
+        model::{Config, MQTT_PORT},
+    },
+    listen::is_public,
+    log,
+    server::Server,
+};
+
+/// Runs until SIGTERM or SIGINT. The exit code is 0 after a graceful stop, 1 for whatever prevents one.
+#[must_use]
+pub fn serve(flags: &Flags) -> ExitCode {
+    match run(flags) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dunlin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let config = load(flags)?;
+    log::start(&config.log);
+    let mut server = Server::start(&config, Chain::default())?;
+    // From here on a signal is heard.
+    let mut signals = server.block_on(async { Signals::listen() })?;
+    let screen = Screen { config: &config, addresses: server.addresses(), shards: server.shards() };
+    if let Err(error) = screen.show(&mut io::stdout().lock()) {
+        tracing::debug!(%error, "nobody reads the screen");
+    }
+    let code = server.block_on(async {
+        tokio::select! {
+            name = signals.next() => {
+                tracing::info!("{name}: the Server stops; once more ends it at once");
+                ExitCode::SUCCESS
+            }
+            () = server.failed() => ExitCode::FAILURE,
+        }
+    });
+    server.spawn(async move {
+        signals.next().await;
+        std::process::exit(1);
+    });
+    server.stop();
+    Ok(code)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one and returns its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// What a person sees at the start.
+struct Screen<'a> {
+    config: &'a Config,
+    addresses: &'a [SocketAddr],
+    shards: u8,
+}
+
+impl Screen<'_> {
+    fn show(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "Dunlin {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out)?;
+        for (number, address) in self.addresses.iter().enumerate() {
+            let label = if number == 0 { "listens on" } else { "" };
+            writeln!(out, "  {label:<12} mqtt://{address}")?;
+        }
+        writeln!(out, "  {:<12} {}", "for", self.who_may_connect())?;
+        writeln!(out, "  {:<12} {}", "shards", self.shards)?;
+        writeln!(
+            out,
+            "  {:<12} in memory only: Sessions and Retained Messages end with this program",
+            "keeps"
+        )?;
+        if let Some(path) = &self.config.server.data_dir {
+            writeln!(out, "  {:<12} {} is made, but nothing is kept there yet", "", path.display())?;
+        }
+        writeln!(out)?;
+        writeln!(out, "Try, in two other terminals:")?;
+        writeln!(out, "  dunlin sub{} -t 'demo/#' -v", self.options())?;
+        writeln!(out, "  dunlin pub{} -t demo/hello -m 'Hello'", self.options())?;
+        out.flush()
+    }
+
+    fn who_may_connect(&self) -> &'static str {
+        if self.addresses.iter().any(|address| is_public(address.ip())) {
+            "ANYBODY who can reach it, without a password"
+        } else {
+            "everybody on this machine, without a password"
+        }
+    }
+
+    /// What the tools must be told to find this Server.
+    fn options(&self) -> String {
+        let mut options = String::new();
+        let Some(address) =
+            self.addresses.iter().find(|address| is_local(address.ip())).or(self.addresses.first())
+        else {
+            return options;
+        };
+        if !is_local(address.ip()) {
+            options += &format!(" -h {}", address.ip());
+        }
+        if address.port() != MQTT_PORT {
+            options += &format!(" -p {}", address.port());
+        }
+        options
+    }
+}
+
+/// Whether the tools find it at `localhost`.
+fn is_local(address: IpAddr) -> bool {
+    address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::LOCALHOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(addresses: &[&str], config: &Config) -> String {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let mut out = Vec::new();
+        Screen { config, addresses: &addresses, shards: 2 }.show(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_screen_says_where_and_what_to_try() {
+        let screen = shown(&["127.0.0.1:1883", "[::1]:1883"], &Config::default());
+        for line in [
+            "  listens on   mqtt://127.0.0.1:1883\n               mqtt://[::1]:1883\n",
+            "  for          everybody on this machine, without a password\n",
+            "  shards       2\n",
+            "memory only",
+            "  dunlin sub -t 'demo/#' -v\n  dunlin pub -t demo/hello -m 'Hello'\n",
+        ] {
+            assert!(screen.contains(line), "{line}\nis not in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn the_screen_adapts_to_port_and_address() {
+        let mut config = Config::default();
+        config.server.data_dir = Some("/var/lib/dunlin".into());
+        let screen = shown(&["0.0.0.0:1884"], &config);
+        for text in ["ANYBODY", "dunlin sub -p 1884 -t", "/var/lib/dunlin is made, but nothing is kept"] {
+            assert!(screen.contains(text), "{text} is not in\n{screen}");
+        }
+        assert!(shown(&["192.0.2.1:1883"], &config).contains("dunlin pub -h 192.0.2.1 -t demo/hello"));
+    }
+}

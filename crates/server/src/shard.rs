@@ -1,0 +1,9 @@
+//! The threads that carry Clients: one a shard, each with its own sockets.
+
+pub(crate) mod admission;
+mod connection_io;
+mod flush;
+pub(crate) mod mailbox;
+pub(crate) mod poller;
+pub(crate) mod thread;
+pub(crate) mod turn;

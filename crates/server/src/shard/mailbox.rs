@@ -1,0 +1,261 @@
+//! Mailboxes between the shards: many writers, one reader, a bound, and no needless wake-up.
+//!
+//! Delivery is causal: what one turn of a shard sends becomes visible to all its peers at once, so that no
+//! answer to a letter can overtake another letter of the same turn. Either all letters of a turn are
+//! delivered or none.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dunlin_broker::{
+    ids::{ConnectionId, ShardId},
+    input::Decision,
+    routing::{group_mail::GroupMail, mail::Mail},
+};
+use mio::Waker;
+use smallvec::SmallVec;
+
+use dunlin_auth::chain::Exchange;
+
+use super::admission::Admission;
+
+/// The mailboxes of all shards.
+#[derive(Debug)]
+pub(crate) struct Post {
+    mailboxes: Box<[Mailbox]>,
+}
+
+/// What is in a mailbox; the reader swaps it for an empty one and gives the memory back with the next.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// Letters in the order of their delivery.
+    pub(crate) letters: VecDeque<Mail>,
+    /// Who sent them: so many in a row of one shard.
+    pub(crate) senders: VecDeque<(ShardId, u32)>,
+    /// Clients that have this shard as their home.
+    pub(crate) admissions: Vec<Admission>,
+    /// What the providers said about connected Clients.
+    pub(crate) answers: Vec<Answer>,
+    /// Whether the Server shuts down.
+    pub(crate) is_stopping: bool,
+    /// Cost of the letters, in bytes.
+    weight: usize,
+    /// The shards that found no room, one bit each.
+    waiting: u64,
+}
+
+/// The providers' answer to one step of a re-authentication (4.12.1).
+pub(crate) struct Answer {
+    /// Whose.
+    pub(crate) connection: ConnectionId,
+    /// Tells the connection from others that have had the same number.
+    pub(crate) serial: u32,
+    /// What they said.
+    pub(crate) decision: Decision,
+    /// What is remembered until the next step.
+    pub(crate) exchange: Exchange,
+}
+
+/// One shard's mailbox, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Mailbox {
+    contents: Mutex<Contents>,
+    /// There may be something to look at: contents, or room in a peer's mailbox that was full.
+    has_news: AtomicBool,
+    /// The reader sleeps or is about to; whoever takes this back must wake it.
+    is_asleep: AtomicBool,
+    waker: Arc<Waker>,
+}
+
+impl Post {
+    /// One mailbox for each waker.
+    pub(crate) fn new(wakers: impl IntoIterator<Item = Arc<Waker>>) -> Self {
+        Self { mailboxes: wakers.into_iter().map(Mailbox::new).collect() }
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> u8 {
+        u8::try_from(self.mailboxes.len()).expect("there are at most 64 shards")
+    }
+
+    /// Delivers the letters in `routes`, one list for each shard, and leaves the lists empty; or, if a
+    /// mailbox is full, delivers none of them, leaves them where they are and returns `false`. Then `from` is
+    /// woken when there is room.
+    pub(crate) fn send(&self, from: ShardId, routes: &mut [Vec<Mail>]) -> bool {
+        let mut targets: Targets<'_> = SmallVec::new();
+        // All locks are held together: that makes the delivery causal. The order of the shards prevents
+        // deadlock.
+        for (mailbox, letters) in self.mailboxes.iter().zip(routes.iter()) {
+            if !letters.is_empty() {
+                targets.push((mailbox, mailbox.lock()));
+            }
+        }
+        let mut has_room = true;
+        for (_, contents) in &mut targets {
+            if contents.is_full() {
+                contents.waiting |= from.bit();
+                has_room = false;
+            }
+        }
+        if has_room {
+            let lists = routes.iter_mut().filter(|letters| !letters.is_empty());
+            for ((mailbox, contents), letters) in targets.iter_mut().zip(lists) {
+                contents.append(from, letters);
+                mailbox.announce();
+            }
+            let mailboxes: SmallVec<[&Mailbox; TARGETS_INLINE]> =
+                targets.into_iter().map(|(mailbox, _)| mailbox).collect();
+            mailboxes.into_iter().for_each(Mailbox::wake);
+        }
+        has_room
+    }
+
+    /// Takes out all that is in the mailbox of `shard`, for `into`, which must be empty. Peers that waited
+    /// for room are told.
+    pub(crate) fn take(&self, shard: ShardId, into: &mut Contents) {
+        let mailbox = &self.mailboxes[shard.index()];
+        if !mailbox.has_news.load(Ordering::Acquire) {
+            return;
+        }
+        {
+            let mut contents = mailbox.lock();
+            mailbox.has_news.store(false, Ordering::Relaxed);
+            mem::swap(&mut *contents, into);
+        }
+        let mut waiting = mem::take(&mut into.waiting);
+        into.weight = 0;
+        while waiting != 0 {
+            let peer = &self.mailboxes[waiting.trailing_zeros() as usize];
+            peer.announce();
+            peer.wake();
+            waiting &= waiting - 1;
+        }
+    }
+
+    /// Says that the reader of `shard` is going to sleep unless this returns `false`: then there is something
+    /// in its mailbox. After sleeping it calls [`awake`](Self::awake).
+    pub(crate) fn may_sleep(&self, shard: ShardId) -> bool {
+        let mailbox = &self.mailboxes[shard.index()];
+        // Sequentially consistent, like the two in `announce` and `wake`: of "I sleep, is there news?" here
+        // and "there is news, does it sleep?" there, at least one sees what the other has written.
+        mailbox.is_asleep.store(true, Ordering::SeqCst);
+        if mailbox.has_news.load(Ordering::SeqCst) {
+            self.awake(shard);
+            return false;
+        }
+        true
+    }
+
+    /// Says that the reader of `shard` is awake and will look into its mailbox before it sleeps again.
+    pub(crate) fn awake(&self, shard: ShardId) {
+        self.mailboxes[shard.index()].is_asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// Hands a Client over to its home.
+    pub(crate) fn admit(&self, home: ShardId, admission: Admission) {
+        self.post(home, |contents| contents.admissions.push(admission));
+    }
+
+    /// Tells a shard what the providers said.
+    pub(crate) fn answer(&self, shard: ShardId, answer: Answer) {
+        self.post(shard, |contents| contents.answers.push(answer));
+    }
+
+    /// Tells all shards that the Server shuts down.
+    pub(crate) fn stop(&self) {
+        for shard in 0..self.shards() {
+            self.post(ShardId(shard), |contents| contents.is_stopping = true);
+        }
+    }
+
+    fn post(&self, shard: ShardId, put: impl FnOnce(&mut Contents)) {
+        let mailbox = &self.mailboxes[shard.index()];
+        {
+            let mut contents = mailbox.lock();
+            put(&mut contents);
+            mailbox.announce();
+        }
+        mailbox.wake();
+    }
+}
+
+type Targets<'a> = SmallVec<[(&'a Mailbox, MutexGuard<'a, Contents>); TARGETS_INLINE]>;
+
+impl Contents {
+    fn is_full(&self) -> bool {
+        self.weight >= WEIGHT_MAX
+    }
+
+    /// A turn is bounded, and so is what it may go beyond the bound of the mailbox.
+    fn append(&mut self, from: ShardId, letters: &mut Vec<Mail>) {
+        self.weight += letters.iter().map(weight).sum::<usize>();
+        let count = u32::try_from(letters.len()).expect("a turn has fewer letters");
+        match self.senders.back_mut() {
+            Some((last, letters)) if *last == from => *letters += count,
+            _ => self.senders.push_back((from, count)),
+        }
+        self.letters.extend(letters.drain(..));
+    }
+}
+
+impl Mailbox {
+    fn new(waker: Arc<Waker>) -> Self {
+        Self {
+            contents: Mutex::default(),
+            has_news: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().expect("nobody panics while holding the lock of a mailbox")
+    }
+
+    fn announce(&self) {
+        self.has_news.store(true, Ordering::SeqCst);
+    }
+
+    /// Wakes the reader if it may sleep; only one of several wakes it.
+    fn wake(&self) {
+        if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
+            self.waker.wake().expect("an event descriptor takes a wake-up");
+        }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+/// What a letter costs in a mailbox: itself and the messages it keeps alive.
+fn weight(mail: &Mail) -> usize {
+    let messages = match mail {
+        Mail::Publish(message) | Mail::Retain(message) => message.size(),
+        Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
+        Mail::Group(mail) => match &**mail {
+            GroupMail::Deliver { message, .. } | GroupMail::Return { message, .. } => message.size(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    messages + LETTER_BYTES
+}
+
+/// Bytes of letters that a mailbox holds before it is full.
+const WEIGHT_MAX: usize = 4 << 20;
+
+/// What a letter costs beside its message.
+const LETTER_BYTES: usize = 64;
+
+/// Locks that need no memory of their own.
+const TARGETS_INLINE: usize = 8;

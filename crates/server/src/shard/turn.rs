@@ -1,0 +1,392 @@
+//! One turn of a shard: collect what is ready (bounded), tell the broker, flush what it wants done.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant as Monotonic},
+};
+
+use dunlin_auth::chain::Exchange;
+use dunlin_broker::{
+    ids::{ConnectionId, ShardId},
+    input::{Arrival, Cause, Decision, Input},
+    output::Outbox,
+    shard::Shard,
+};
+use dunlin_protocol::time::Instant;
+use mio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::{
+    clock::Clock, counts::Counts, lobby::reauthentication::Reauthentication, seats::Seats,
+    shard::admission::Admission,
+};
+
+use super::{
+    connection_io::{Connections, READ_BYTES, Reading},
+    mailbox::{Answer, Contents, Post},
+    poller::{Poller, Ready},
+};
+
+/// What decides: the broker's shard, or a stand-in of a test.
+pub(crate) trait Machine {
+    /// Takes one input and adds to `out` what is to be done.
+    fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outbox);
+    /// When [`Input::Timeout`] is due.
+    fn next_timeout(&self) -> Option<Instant>;
+}
+
+impl Machine for Shard {
+    fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outbox) {
+        Shard::handle(self, now, input, out);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        Shard::next_timeout(self)
+    }
+}
+
+/// What a shard's thread needs of the rest of the Server.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// The mailboxes.
+    pub(crate) post: Arc<Post>,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Where connections are counted.
+    pub(crate) seats: Arc<Seats>,
+    /// Who asks the providers.
+    pub(crate) providers: mpsc::Sender<Reauthentication>,
+    /// What happened that should not.
+    pub(crate) counts: Arc<Counts>,
+    /// Bytes a Client may leave unread before it is not read itself.
+    pub(crate) backlog_max: usize,
+}
+
+/// All that one shard's thread owns.
+pub(crate) struct Turns<M> {
+    pub(super) shard: ShardId,
+    pub(super) machine: M,
+    pub(super) outbox: Outbox,
+    pub(super) around: Surroundings,
+    pub(super) poller: Poller,
+    pub(super) connections: Connections,
+    /// When the turn began.
+    pub(super) began: Monotonic,
+    /// The same, for the broker.
+    pub(super) now: Instant,
+    inbox: Contents,
+    /// Connections that may have something to read; each stands there once.
+    pub(super) ready: VecDeque<ConnectionId>,
+    /// Connections to be written to.
+    pub(super) dirty: Vec<ConnectionId>,
+    /// Connections of which the broker wants to hear that they are written to the end.
+    pub(super) drained: Vec<ConnectionId>,
+    /// Connections that have been ended, with the time when they are cut at the latest.
+    pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
+    /// What the providers remember of re-authentications under way.
+    pub(super) exchanges: HashMap<ConnectionId, Exchange>,
+    /// What is read goes here first, whosever it is.
+    pub(super) buffer: Box<[u8]>,
+    /// A peer's mailbox was full: all mail waits, and no socket is read.
+    pub(super) is_kept_back: bool,
+    /// After a panic over a timeout the broker is left alone for a while.
+    no_timeout_before: Instant,
+    /// The Server shuts down: the thread ends then at the latest.
+    stop_at: Option<Instant>,
+}
+
+impl<M: Machine> Turns<M> {
+    /// A shard without connections.
+    pub(crate) fn new(shard: ShardId, machine: M, poller: Poller, around: Surroundings) -> Self {
+        let now = around.clock.now();
+        Self {
+            shard,
+            machine,
+            outbox: Outbox::new(around.post.shards()),
+            poller,
+            connections: Connections::default(),
+            began: Monotonic::now(),
+            now,
+            inbox: Contents::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            drained: Vec::new(),
+            lingering: VecDeque::new(),
+            exchanges: HashMap::new(),
+            buffer: vec![0; READ_BYTES].into(),
+            is_kept_back: false,
+            no_timeout_before: now,
+            stop_at: None,
+            around,
+        }
+    }
+
+    /// Waits for something to do and does it; returns whether there will be another turn.
+    ///
+    /// # Errors
+    /// If the operating system cannot be asked any more.
+    pub(crate) fn turn(&mut self) -> io::Result<bool> {
+        self.wait()?;
+        self.take_mail();
+        for connection in std::mem::take(&mut self.drained) {
+            if self.connections.open(connection).is_some_and(|slot| !slot.is_ending) {
+                self.tell(Some(connection), Input::Drained { connection });
+            }
+        }
+        self.handle_letters();
+        self.read_ready();
+        self.handle_timeout();
+        self.flush();
+        self.cut_overdue();
+        Ok(self.stop_at.is_none_or(|stop_at| self.connections.count() > 0 && self.now < stop_at))
+    }
+
+    /// Notes which sockets are ready; waits for one if there is nothing else to do.
+    fn wait(&mut self) -> io::Result<()> {
+        let may_sleep = !self.has_work() && self.around.post.may_sleep(self.shard);
+        let timeout = if may_sleep { self.time_left() } else { Some(Duration::ZERO) };
+        let Self { poller, connections, ready, dirty, .. } = self;
+        let waited = poller.wait(timeout, |event| note(event, connections, ready, dirty));
+        if may_sleep {
+            self.around.post.awake(self.shard);
+        }
+        self.began = Monotonic::now();
+        self.now = self.around.clock.at(self.began);
+        waited
+    }
+
+    fn has_work(&self) -> bool {
+        let can_read = !self.ready.is_empty() && !self.is_kept_back;
+        can_read || !self.inbox.letters.is_empty() || !self.drained.is_empty()
+    }
+
+    /// The time until something is due; `None` if nothing ever is.
+    fn time_left(&self) -> Option<Duration> {
+        let timeout = self.machine.next_timeout().map(|timeout| timeout.max(self.no_timeout_before));
+        let cut = self.lingering.front().map(|&(cut_at, ..)| cut_at);
+        let due = [timeout, cut, self.stop_at].into_iter().flatten().min()?;
+        Some(due.saturating_since(self.now))
+    }
+
+    fn take_mail(&mut self) {
+        if self.inbox.letters.is_empty() {
+            self.around.post.take(self.shard, &mut self.inbox);
+        }
+        for admission in std::mem::take(&mut self.inbox.admissions) {
+            self.admit(admission);
+        }
+        for answer in std::mem::take(&mut self.inbox.answers) {
+            self.answered(answer);
+        }
+        if std::mem::take(&mut self.inbox.is_stopping) && self.stop_at.is_none() {
+            self.stop_at = Some(self.now + STOP_TIME);
+            self.tell(None, Input::Stop);
+        }
+    }
+
+    fn admit(&mut self, admission: Admission) {
+        let Admission { stream, request, unread, seat, permit: _left } = admission;
+        if self.stop_at.is_some() {
+            return;
+        }
+        let connection = self.connections.insert(TcpStream::from_std(stream));
+        let slot = self.connections.open(connection).expect("it was just put in");
+        if let Err(error) = self.poller.register(slot.stream(), connection) {
+            tracing::error!(%error, peer = %request.peer, "a connection cannot be watched and is closed");
+            return self.connections.remove(connection);
+        }
+        seat.keep();
+        self.outbox.open(connection);
+        let arrival = Box::new(Arrival { connection, request: *request, unread });
+        self.tell(Some(connection), Input::Arrived(arrival));
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        let Answer { connection, serial, decision, exchange } = answer;
+        if self.connections.open_as(connection, serial).is_none_or(|slot| slot.is_ending) {
+            return;
+        }
+        if matches!(decision, Decision::Challenge(_)) {
+            self.exchanges.insert(connection, exchange);
+        }
+        self.tell(Some(connection), Input::Authenticated { connection, decision });
+    }
+
+    /// Hands letters to the broker, for a limited time; the others wait for the next turn.
+    fn handle_letters(&mut self) {
+        for number in 1.. {
+            let Some(mail) = self.inbox.letters.pop_front() else { return };
+            let (from, count) = self.inbox.senders.front_mut().expect("every letter has a sender");
+            let from = *from;
+            *count -= 1;
+            if *count == 0 {
+                self.inbox.senders.pop_front();
+            }
+            self.tell(None, Input::Routed { from, mail });
+            if number % LETTERS_BETWEEN_LOOKS == 0 && self.began.elapsed() > TURN_TIME / 2 {
+                return;
+            }
+        }
+    }
+
+    /// Reads each ready connection at most once, until the turn is full.
+    fn read_ready(&mut self) {
+        if self.is_kept_back {
+            return;
+        }
+        let mut bytes = 0;
+        for number in 1..=self.ready.len() {
+            let Some(connection) = self.ready.pop_front() else { return };
+            bytes += self.read(connection);
+            let looks = number % READS_BETWEEN_LOOKS == 0 || bytes >= LOOK_BYTES;
+            if bytes >= READ_BYTES || (looks && self.began.elapsed() > TURN_TIME) {
+                return;
+            }
+        }
+    }
+
+    /// Reads once and returns how many bytes came.
+    fn read(&mut self, connection: ConnectionId) -> usize {
+        let Some(slot) = self.connections.open(connection) else { return 0 };
+        slot.is_listed = false;
+        if slot.is_paused {
+            return 0;
+        }
+        let most = slot.read_max();
+        let reading = slot.read(&mut self.buffer[..most]);
+        let Reading::Bytes(count) = reading else {
+            self.read_nothing(connection, reading);
+            return 0;
+        };
+        // Less than was asked for means that the socket is empty, unless there is an end behind.
+        if count == most || slot.is_read_closed {
+            slot.is_listed = true;
+            self.ready.push_back(connection);
+        }
+        if !slot.is_ending {
+            self.received(connection, count);
+        }
+        count
+    }
+
+    fn read_nothing(&mut self, connection: ConnectionId, reading: Reading) {
+        match reading {
+            Reading::Bytes(_) | Reading::Nothing => {}
+            Reading::End => self.lost(connection, Cause::Closed),
+            Reading::Failed(error) => {
+                tracing::debug!(%error, "a connection failed");
+                self.lost(connection, Cause::Failed);
+            }
+        }
+    }
+
+    /// Hands what was read to the broker.
+    fn received(&mut self, connection: ConnectionId, count: usize) {
+        let began = (count >= LOOK_BYTES).then(Monotonic::now);
+        let input = Input::Received { connection, bytes: &self.buffer[..count] };
+        if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
+            return self.panicked(Some(connection));
+        }
+        let Some(slot) = self.connections.open(connection) else { return };
+        if let Some(began) = began {
+            slot.pace(count, began.elapsed());
+        }
+        slot.is_paused = self.outbox.backlog(connection) > self.around.backlog_max;
+    }
+
+    fn handle_timeout(&mut self) {
+        let is_due = |timeout: Instant| timeout.max(self.no_timeout_before) <= self.now;
+        if self.machine.next_timeout().is_some_and(is_due) {
+            self.tell(None, Input::Timeout);
+        }
+    }
+
+    /// Tells the broker what happened; of a panic only `connection` dies, if it is about one.
+    pub(super) fn tell(&mut self, connection: Option<ConnectionId>, input: Input<'_>) {
+        if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
+            self.panicked(connection);
+        }
+    }
+
+    fn panicked(&mut self, connection: Option<ConnectionId>) {
+        self.around.counts.panicked();
+        tracing::error!(
+            shard = self.shard.0,
+            ?connection,
+            "the broker panicked: this is a fault of the program"
+        );
+        self.no_timeout_before = self.now + TIMEOUT_PAUSE;
+        if let Some(connection) = connection {
+            let input = Input::Left { connection, cause: Cause::Panicked };
+            if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
+                self.around.counts.panicked();
+                tracing::error!(shard = self.shard.0, ?connection, "the broker panicked again");
+            }
+            self.remove(connection);
+        }
+    }
+
+    /// The connection is gone without the broker's doing.
+    pub(super) fn lost(&mut self, connection: ConnectionId, cause: Cause) {
+        let Some(slot) = self.connections.open(connection) else { return };
+        if !slot.is_ending {
+            // The broker may not hear of the connection again, so it is removed although this may remove it,
+            // too.
+            self.tell(Some(connection), Input::Left { connection, cause });
+        }
+        self.remove(connection);
+    }
+
+    /// Closes the socket and forgets the connection.
+    pub(super) fn remove(&mut self, connection: ConnectionId) {
+        if self.connections.open(connection).is_some() {
+            self.connections.remove(connection);
+            self.outbox.close(connection);
+            self.exchanges.remove(&connection);
+            self.around.seats.release();
+        }
+    }
+}
+
+/// Returns whether the broker took the input without a panic.
+fn handle<M: Machine>(machine: &mut M, now: Instant, input: Input<'_>, out: &mut Outbox) -> bool {
+    catch_unwind(AssertUnwindSafe(|| machine.handle(now, input, out))).is_ok()
+}
+
+fn note(
+    event: Ready,
+    connections: &mut Connections,
+    ready: &mut VecDeque<ConnectionId>,
+    dirty: &mut Vec<ConnectionId>,
+) {
+    let connection = event.connection;
+    let Some(slot) = connections.open(connection) else { return };
+    slot.is_read_closed |= event.is_read_closed;
+    if event.is_writable && slot.is_write_blocked {
+        slot.is_write_blocked = false;
+        dirty.push(connection);
+    }
+    if event.is_readable && !slot.is_listed {
+        slot.is_listed = true;
+        ready.push_back(connection);
+    }
+}
+
+/// How long the thread goes on after it was told to stop.
+const STOP_TIME: Duration = Duration::from_secs(3);
+
+/// How long a turn may take before what is left waits for the next one.
+const TURN_TIME: Duration = Duration::from_millis(10);
+
+/// How long the broker is left alone with its timeouts after a panic.
+const TIMEOUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looking at the clock costs little, but not nothing: once for so many letters,
+const LETTERS_BETWEEN_LOOKS: u32 = 64;
+/// for so many readings,
+const READS_BETWEEN_LOOKS: usize = 32;
+/// or for so many bytes.
+const LOOK_BYTES: usize = 1_024;
