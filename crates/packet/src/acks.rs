@@ -3,8 +3,8 @@
 use crate::{
     error::{DecodeError, EncodeError},
     fixed_header::FixedHeader,
-    packet::PacketType,
     packet_identifier::PacketId,
+    packet_type::PacketType,
     property::{identifier::PropertyPlace, list::PropertyList},
     reason_code::ReasonCode,
     version::ProtocolVersion,

@@ -3,7 +3,7 @@
 use crate::{
     error::{DecodeError, EncodeError},
     fixed_header::FixedHeader,
-    packet::PacketType,
+    packet_type::PacketType,
     property::{identifier::PropertyPlace, list::PropertyList},
     qos::QoS,
     topic::name::TopicName,

@@ -4,7 +4,7 @@ use crate::{
     acks,
     error::{DecodeError, EncodeError},
     fixed_header::FixedHeader,
-    packet::PacketType,
+    packet_type::PacketType,
     property::{identifier::PropertyPlace, list::PropertyList},
     reason_code::ReasonCode,
     version::ProtocolVersion,

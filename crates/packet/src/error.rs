@@ -3,7 +3,7 @@
 use core::{error::Error, fmt};
 
 use crate::{
-    packet::PacketType,
+    packet_type::PacketType,
     property::identifier::{PropertyId, PropertyPlace},
     reason_code::ReasonCode,
     version::ProtocolVersion,

@@ -2,7 +2,7 @@
 
 use crate::{
     error::DecodeError,
-    packet::PacketType,
+    packet_type::PacketType,
     version::ProtocolVersion,
     wire::variable_byte_integer::{self, Decoded},
 };

@@ -29,6 +29,7 @@ pub mod error;
 pub mod fixed_header;
 pub mod packet;
 pub mod packet_identifier;
+pub mod packet_type;
 pub mod property;
 pub mod publish;
 pub mod qos;

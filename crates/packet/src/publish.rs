@@ -3,8 +3,8 @@
 use crate::{
     error::{DecodeError, EncodeError},
     fixed_header::FixedHeader,
-    packet::PacketType,
     packet_identifier::PacketId,
+    packet_type::PacketType,
     property::{identifier::PropertyPlace, list::PropertyList},
     qos::QoS,
     topic::name::TopicName,
@@ -76,7 +76,7 @@ impl<'a> Publish<'a> {
     ///
     /// # Errors
     /// See [`DecodeError`]: QoS 3, DUP with QoS 0, a Topic Name that is none, Packet Identifier 0, bad Properties.
-    #[inline]
+    #[inline(always)] // see `decode_with_layout`
     pub fn decode(
         version: ProtocolVersion,
         header: FixedHeader,
@@ -89,7 +89,7 @@ impl<'a> Publish<'a> {
     ///
     /// # Errors
     /// Those of [`decode`](Self::decode).
-    #[inline]
+    #[inline(always)] // else 100 bytes of result are copied twice: 10 ns of 30
     pub fn decode_with_layout(
         version: ProtocolVersion,
         header: FixedHeader,

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::packet::PacketType;
+use crate::packet_type::PacketType;
 
 /// The outcome of an operation, as one byte; from 0x80 on it is a failure (2.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -5,8 +5,8 @@ use core::{fmt, slice};
 use crate::{
     error::{DecodeError, EncodeError},
     fixed_header::FixedHeader,
-    packet::PacketType,
     packet_identifier::PacketId,
+    packet_type::PacketType,
     property::{identifier::PropertyPlace, list::PropertyList},
     version::ProtocolVersion,
     wire::{

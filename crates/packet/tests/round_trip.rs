@@ -321,7 +321,8 @@ fn check_any(version: ProtocolVersion, mut bytes: &[u8]) {
         let Ok(packet) = Packet::decode(version, frame) else { continue };
         let mut again = Vec::new();
         packet.encode(version, &mut again).expect("what was decoded can be encoded");
-        assert!(again.len() <= frame.encoded_len, "our form is never longer");
+        let is_old_refusal = frame.body == [0, 1] && packet.packet_type() == PacketType::Connack;
+        assert!(again.len() <= frame.encoded_len + usize::from(is_old_refusal), "our form is not longer");
         let frame = Frame::split(&again, u32::MAX).expect("sound").expect("whole");
         assert_eq!(Packet::decode(version, frame), Ok(packet));
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::packet::PacketType;
+use crate::packet_type::PacketType;
 
 /// Names one of the 27 Properties.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

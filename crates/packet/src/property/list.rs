@@ -5,7 +5,7 @@ use core::{fmt, slice};
 pub use crate::property::value::Property;
 use crate::{
     error::{DecodeError, EncodeError},
-    packet::PacketType,
+    packet_type::PacketType,
     property::identifier::{PropertyId, PropertyPlace, ValueType},
     version::ProtocolVersion,
     wire::{

@@ -2,8 +2,8 @@
 
 use crate::{
     error::DecodeError,
-    packet::PacketType,
     packet_identifier::PacketId,
+    packet_type::PacketType,
     wire::{
         text::{self, TextFault},
         variable_byte_integer::{self, Decoded},
