@@ -1,1 +1,15 @@
-//! The command-line tools of Dunlin
+//! The command-line tools of Dunlin: `pub` and `sub`, for scripts written for `mosquitto_pub` and `mosquitto_sub`.
+//!
+//! The binary adds [`commands::Command`] to its own parser and exits with what [`commands::Command::run`] returns.
+
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod commands;
+
+mod exit;
+mod format;
+mod json;
+mod output;
+mod properties;
+mod trace;

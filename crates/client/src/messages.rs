@@ -25,6 +25,11 @@ impl Messages {
         self.receiver.recv().await
     }
 
+    /// A message that is here already.
+    pub fn try_recv(&mut self) -> Option<ReceivedMessage> {
+        self.receiver.try_recv().ok()
+    }
+
     /// Why the Client has ended, once it has.
     #[must_use]
     pub fn end(&self) -> Option<&ConnectionError> {
