@@ -104,7 +104,7 @@ export class Peer {
         broker.noteChange();
       });
     note("connect", (connack) => this.connacks.push(connack));
-    note("message", (topic, payload, packet) => this.messages.push(packet));
+    note("message", (topic, _payload, packet) => this.messages.push({ ...packet, topic })); // a Topic Alias resolved
     note("disconnect", (packet) => this.disconnects.push(packet.reasonCode));
     note("close", () => (this.isClosed = true));
     note("error", (error) => (this.error = error));

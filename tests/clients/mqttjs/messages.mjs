@@ -133,7 +133,7 @@ export async function topicAliasesOfAPublisher(broker) {
   expect(`some of ${sent.length} packets had no Topic Name: ${nameless}`, nameless > 0, true);
 }
 
-/** The Server may number topics towards a Client that allows it, never beyond the Client's maximum. */
+/** The Server numbers topics towards a Client that allows it, never beyond the Client's maximum. */
 export async function topicAliasesTowardsASubscriber(broker) {
   const publisher = await broker.peer();
   for (const topicAliasMaximum of [0, 1, 5, 65_535]) {
@@ -148,6 +148,7 @@ export async function topicAliasesTowardsASubscriber(broker) {
     const aliases = subscriber.received.map((packet) => packet.properties?.topicAlias ?? 0);
     const largest = Math.max(...aliases);
     expect(`the largest Topic Alias is ${largest}`, largest <= topicAliasMaximum, true);
+    expect("aliases are used where they are allowed", largest > 0, topicAliasMaximum > 0);
     await subscriber.disconnect();
   }
 }

@@ -1,4 +1,4 @@
-// Plays one scenario: run.mjs SCENARIO PORT VERSION; run.mjs --list shows them all.
+// Plays one scenario: run.mjs SCENARIO PORT VERSION...; run.mjs --list shows them all.
 
 import * as crowds from "./crowds.mjs";
 import * as messages from "./messages.mjs";
@@ -7,11 +7,9 @@ import * as subscriptions from "./subscriptions.mjs";
 import { Broker, Failure } from "./harness.mjs";
 
 const scenarios = { ...crowds, ...messages, ...sessions, ...subscriptions };
-const [scenario, port, version] = process.argv.slice(2);
+const [scenario, port, ...versions] = process.argv.slice(2);
 
-if (scenario === "--list") {
-  console.log(Object.keys(scenarios).join("\n"));
-} else {
+async function play(version) {
   try {
     await scenarios[scenario](new Broker(Number(port), version));
   } catch (error) {
@@ -19,5 +17,11 @@ if (scenario === "--list") {
     console.log(`${scenario}, MQTT ${version}: ${text}`);
     process.exit(1);
   }
+}
+
+if (scenario === "--list") {
+  console.log(Object.keys(scenarios).join("\n"));
+} else {
+  for (const version of versions) await play(version);
   process.exit(0); // the clients need not be asked
 }

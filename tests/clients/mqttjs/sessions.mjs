@@ -27,9 +27,13 @@ export async function aBrokenConnectionHeals(broker) {
   const subscriber = await broker.peer("healing-subscriber", options);
   const publisher = await broker.peer("healing-publisher", options);
   await subscriber.subscribe(broker.topic("heal/#"), { qos: 2 });
+  // The PUBCOMP for a PUBREL that is sent again may say 0x92: no error here, but MQTT.js calls it one (3.7.2.1).
+  const wasReleased = (failure) => {
+    if (!failure.message.includes("Packet Identifier not found")) throw failure;
+  };
   const sent = [];
   for (let number = 0; number < 200; number += 1) {
-    sent.push(publisher.publish(broker.topic("heal/x"), `${number}`, { qos: 2 }));
+    sent.push(publisher.publish(broker.topic("heal/x"), `${number}`, { qos: 2 }).catch(wasReleased));
     if (number % 50 === 25) {
       await sent[number - 10];
       const connects = [subscriber.connacks.length, publisher.connacks.length];

@@ -115,9 +115,12 @@ export async function noLocalAndRetainAsPublished(broker) {
 export async function aSharedSubscriptionSpreads(broker) {
   const members = await Promise.all([1, 2, 3].map(() => broker.peer()));
   const publisher = await broker.peer();
-  for (const member of members) await member.subscribe("$share/workers/jobs/+", { qos: 1 });
+  for (const member of members)
+    await member.subscribe(`$share/workers/${broker.topic("jobs/+")}`, { qos: 1 });
   const everything = Array.from({ length: 300 }, (_, number) => `${number}`);
-  await Promise.all(everything.map((number) => publisher.publish(`jobs/${number % 7}`, number, { qos: 1 })));
+  await Promise.all(
+    everything.map((number) => publisher.publish(broker.topic(`jobs/${number % 7}`), number, { qos: 1 })),
+  );
   const all = () => members.flatMap((member) => member.messages.map((message) => message.payload.toString()));
   await broker.wait(
     () => all().length >= 300,

@@ -1,4 +1,4 @@
-"""Plays one scenario: run.py SCENARIO PORT VERSION; run.py --list shows them all."""
+"""Plays one scenario: run.py SCENARIO PORT VERSION...; run.py --list shows them all."""
 
 import inspect
 import os
@@ -23,13 +23,15 @@ def main():
     if sys.argv[1:] == ["--list"]:
         print("\n".join(SCENARIOS))
         return 0
-    scenario, port, version = sys.argv[1:]
-    try:
-        SCENARIOS[scenario](Broker(int(port), version))
-    except Failure as failure:
-        line = traceback.extract_tb(failure.__traceback__)[1]
-        print(f"{scenario}, MQTT {version}: {failure}\n  at {os.path.basename(line.filename)}:{line.lineno}")
-        return 1
+    scenario, port, *versions = sys.argv[1:]
+    for version in versions:
+        try:
+            SCENARIOS[scenario](Broker(int(port), version))
+        except Failure as failure:
+            line = traceback.extract_tb(failure.__traceback__)[1]
+            place = f"{os.path.basename(line.filename)}:{line.lineno}"
+            print(f"{scenario}, MQTT {version}: {failure}\n  at {place}")
+            return 1
     return 0
 
 

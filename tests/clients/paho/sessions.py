@@ -33,13 +33,16 @@ def a_session_waits_for_its_client(broker):
 
 def unacknowledged_messages_come_again(broker):
     """QoS 1 without PUBACK comes again after the return: first, with DUP, same Packet Identifier."""
-    first = broker.peer("again", clean=False, session_expiry_s=600, manual_ack=True)
-    first.subscribe(broker.topic("again/#"), qos=1)
     publisher = broker.peer()
+    publisher.subscribe(broker.topic("gone"), qos=1)
+    will = Will(broker.topic("gone"), "the Server has noticed")
+    first = broker.peer("again", clean=False, session_expiry_s=600, manual_ack=True, will=will)
+    first.subscribe(broker.topic("again/#"), qos=1)
     for payload in ("a", "b", "c"):
         publisher.publish(broker.topic("again/x"), payload, 1)
     held = [first.message() for _ in range(3)]
     first.vanish()
+    publisher.message("the Will of who vanished")
     publisher.publish(broker.topic("again/x"), "d", 1)
     back = broker.peer("again", clean=False, session_expiry_s=600)
     came = [back.message() for _ in range(4)]

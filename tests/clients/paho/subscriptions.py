@@ -137,14 +137,14 @@ def a_shared_subscription_spreads(broker):
     members = [broker.peer() for _ in range(3)]
     alone, publisher = broker.peer(), broker.peer()
     for member in members:
-        member.subscribe("$share/workers/jobs/+", qos=1)
-    alone.subscribe("$share/other/jobs/#", qos=1)
+        member.subscribe("$share/workers/" + broker.topic("jobs/+"), qos=1)
+    alone.subscribe("$share/other/" + broker.topic("jobs/#"), qos=1)
     for number in range(300):
-        publisher.start_publish(f"jobs/{number % 7}", str(number), qos=1)
+        publisher.start_publish(broker.topic(f"jobs/{number % 7}"), str(number), qos=1)
     everything = sorted(str(number) for number in range(300))
     expect("the other group", sorted(alone.payloads(300)), everything)
     for member in members:
-        publisher.publish("jobs/end", "end", qos=1)  # one for each, whoever gets it
+        publisher.publish(broker.topic("jobs/end"), "end", qos=1)  # one for each, whoever gets it
     alone.payloads(3)
     publisher.await_all(lambda: sum(len(member.messages) for member in members) >= 303, "303 in the group")
     came = sorted(message.payload.decode() for member in members for message in member.messages)
