@@ -24,6 +24,12 @@ impl Clock {
         self.at(Monotonic::now())
     }
 
+    /// Moves this copy of the clock forward.
+    #[cfg(test)]
+    pub(crate) fn advance(&mut self, by: std::time::Duration) {
+        self.start_ms += u64::try_from(by.as_millis()).expect("a test does not wait that long");
+    }
+
     /// The time at `moment`.
     pub(crate) fn at(&self, moment: Monotonic) -> Instant {
         let elapsed = moment.saturating_duration_since(self.start);

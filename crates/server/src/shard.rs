@@ -5,5 +5,7 @@ mod connection_io;
 mod flush;
 pub(crate) mod mailbox;
 pub(crate) mod poller;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 pub(crate) mod turn;

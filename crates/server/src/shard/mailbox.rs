@@ -259,3 +259,162 @@ const LETTER_BYTES: usize = 64;
 
 /// Locks that need no memory of their own.
 const TARGETS_INLINE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, thread};
+
+    use dunlin_broker::message::{Message, MessageFacts};
+    use dunlin_packet::{qos::QoS, topic::name::TopicName};
+
+    use super::*;
+    use crate::shard::poller::Poller;
+
+    fn post(shards: usize) -> (Arc<Post>, Vec<Poller>) {
+        let (pollers, wakers): (Vec<_>, Vec<_>) = (0..shards).map(|_| Poller::new().unwrap()).unzip();
+        (Arc::new(Post::new(wakers)), pollers)
+    }
+
+    fn numbered(ask: u64) -> Mail {
+        Mail::Fence { ask }
+    }
+
+    fn number(mail: &Mail) -> u64 {
+        match mail {
+            Mail::Fence { ask } => *ask,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn heavy() -> Mail {
+        let facts = MessageFacts { qos: QoS::AtMostOnce, retain: false, expires_at: None, publisher: 0 };
+        let topic = TopicName::parse("a").unwrap();
+        Mail::Publish(Message::from_parts(topic, &[], &vec![0; WEIGHT_MAX], facts))
+    }
+
+    fn take(post: &Post, shard: u8) -> Contents {
+        let mut contents = Contents::default();
+        post.take(ShardId(shard), &mut contents);
+        contents
+    }
+
+    #[test]
+    fn letters_keep_their_order_and_their_senders() {
+        let (post, _pollers) = post(3);
+        let (zero, one) = (ShardId(0), ShardId(1));
+        assert!(post.send(zero, &mut [vec![], vec![], vec![numbered(1), numbered(2)]]));
+        assert!(post.send(one, &mut [vec![numbered(9)], vec![], vec![numbered(3)]]));
+        assert!(post.send(zero, &mut [vec![], vec![], vec![numbered(4)]]));
+        let contents = take(&post, 2);
+        assert_eq!(contents.letters.iter().map(number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(contents.senders, [(zero, 2), (one, 1), (zero, 1)]);
+        assert_eq!(take(&post, 0).letters.len(), 1);
+        assert!(take(&post, 1).letters.is_empty());
+    }
+
+    #[test]
+    fn a_full_mailbox_keeps_all_letters_back_until_there_is_room() {
+        let (post, _pollers) = post(3);
+        let zero = ShardId(0);
+        assert!(post.send(zero, &mut [vec![], vec![heavy()], vec![]]));
+        assert!(post.may_sleep(zero));
+        let mut routes = [vec![], vec![numbered(1)], vec![numbered(2)]];
+        assert!(!post.send(zero, &mut routes), "the mailbox of shard 1 is full");
+        assert!(routes[1].len() == 1 && routes[2].len() == 1, "all letters stay");
+        assert!(take(&post, 2).letters.is_empty(), "nothing overtakes");
+        assert_eq!(take(&post, 1).letters.len(), 1);
+        assert!(!post.may_sleep(zero), "it is told that there is room");
+        assert!(post.send(zero, &mut routes) && routes.iter().all(Vec::is_empty));
+        assert_eq!((take(&post, 1).letters.len(), take(&post, 2).letters.len()), (1, 1));
+    }
+
+    #[test]
+    fn no_wake_up_is_lost() {
+        const LETTERS: u64 = 100_000;
+        let (post, mut pollers) = post(2);
+        let (sender, mut poller) = (Arc::clone(&post), pollers.pop().unwrap());
+        let sending = thread::spawn(move || {
+            for ask in 0..LETTERS {
+                while !sender.send(ShardId(0), &mut [vec![], vec![numbered(ask)]]) {
+                    thread::yield_now();
+                }
+                if ask % 3 == 0 {
+                    thread::yield_now();
+                }
+            }
+            sender.stop();
+        });
+        let (mut contents, mut wanted, mut is_stopping) = (Contents::default(), 0, false);
+        while !is_stopping {
+            if post.may_sleep(ShardId(1)) {
+                poller.wait(None, |_| {}).unwrap(); // without end if a wake-up is lost
+                post.awake(ShardId(1));
+            }
+            post.take(ShardId(1), &mut contents);
+            for letter in contents.letters.drain(..) {
+                assert_eq!(number(&letter), wanted);
+                wanted += 1;
+            }
+            contents.senders.clear();
+            is_stopping = contents.is_stopping;
+        }
+        assert_eq!(wanted, LETTERS);
+        sending.join().unwrap();
+    }
+
+    /// Shard 0 writes to 2 and to 1 in one turn; 1 passes its letter on to 2. There it must be the second of
+    /// the two.
+    #[test]
+    fn an_answer_never_overtakes_what_was_sent_before_the_question() {
+        const LETTERS: u64 = 50_000;
+        let (post, mut pollers) = post(3);
+        let (to, via) = (pollers.pop().unwrap(), pollers.pop().unwrap());
+        let asking = Arc::clone(&post);
+        let zero = thread::spawn(move || {
+            for ask in 0..LETTERS {
+                let mut routes = [vec![], vec![numbered(ask)], vec![numbered(ask)]];
+                while !asking.send(ShardId(0), &mut routes) {
+                    thread::yield_now();
+                }
+            }
+        });
+        let passing = Arc::clone(&post);
+        let one = thread::spawn(move || {
+            receive(&passing, ShardId(1), via, LETTERS, |_, ask| {
+                while !passing.send(ShardId(1), &mut [vec![], vec![], vec![numbered(ask)]]) {
+                    thread::yield_now();
+                }
+            });
+        });
+        let mut direct = HashSet::new();
+        receive(&post, ShardId(2), to, 2 * LETTERS, |from, ask| match from {
+            ShardId(0) => assert!(direct.insert(ask)),
+            _ => assert!(direct.contains(&ask), "the letter by way of shard 1 has overtaken number {ask}"),
+        });
+        zero.join().unwrap();
+        one.join().unwrap();
+    }
+
+    fn receive(
+        post: &Post,
+        shard: ShardId,
+        mut poller: Poller,
+        count: u64,
+        mut each: impl FnMut(ShardId, u64),
+    ) {
+        let (mut contents, mut received) = (Contents::default(), 0);
+        while received < count {
+            if post.may_sleep(shard) {
+                poller.wait(None, |_| {}).unwrap();
+                post.awake(shard);
+            }
+            post.take(shard, &mut contents);
+            for (from, in_a_row) in std::mem::take(&mut contents.senders) {
+                for letter in contents.letters.drain(..in_a_row as usize) {
+                    each(from, number(&letter));
+                    received += 1;
+                }
+            }
+        }
+    }
+}
