@@ -21,8 +21,14 @@ pub struct ConnectionArgs {
     /// TCP port of the Server [default: 1883]
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// User, password, host, port and topic as mqtt://[user[:password]@]host[:port]/topic
-    #[arg(short = 'L', long, value_name = "URL", conflicts_with_all = ["host", "port"])]
+    /// User, password, host, port and topic in one URL.
+    #[arg(
+        short = 'L',
+        long,
+        value_name = "URL",
+        conflicts_with_all = ["host", "port"],
+        help = "User, password, host, port and topic as mqtt://[user[:password]@]host[:port]/topic"
+    )]
     pub url: Option<String>,
     /// Local address to connect from
     #[arg(short = 'A', long = "bind-address", value_name = "ADDRESS")]

@@ -45,7 +45,7 @@ impl Client {
     /// See [`client::Client::publish`].
     ///
     /// # Errors
-    /// Each [`Error`].
+    /// Each [`Error`](enum@Error).
     pub fn publish(&self, message: Message) -> Result<ReasonCode, Error> {
         self.runtime.block_on(self.client.publish(message))
     }
