@@ -236,7 +236,53 @@ pub fn reason_name(kind: Kind, value: u8) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use dunlin_packet::{packet::PacketType, reason_code::ReasonCode};
+
     use super::*;
+
+    /// Two tables that were written apart say the same.
+    #[test]
+    fn reason_codes_are_those_of_the_packet_crate() {
+        let ours: BTreeSet<u8> = REASONS.iter().map(|row| row.value).collect();
+        let theirs: BTreeSet<u8> =
+            (0..=u8::MAX).filter(|&value| ReasonCode::from_value(value).is_some()).collect();
+        assert_eq!(ours, theirs);
+        for value in theirs {
+            let code = ReasonCode::from_value(value).expect("it is one of theirs");
+            if value != 0 {
+                let row = REASONS.iter().find(|row| row.value == value).expect("the values are the same");
+                assert_eq!(format!("{code:?}"), row.name);
+            }
+            for (kind, name) in KINDS {
+                let packet_type = PACKET_TYPES[kind as usize - 1];
+                assert_eq!(
+                    code.is_allowed_in(packet_type),
+                    reason_name(kind, value).is_some(),
+                    "{code:?} in {name}"
+                );
+            }
+        }
+    }
+
+    const PACKET_TYPES: [PacketType; 15] = [
+        PacketType::Connect,
+        PacketType::Connack,
+        PacketType::Publish,
+        PacketType::Puback,
+        PacketType::Pubrec,
+        PacketType::Pubrel,
+        PacketType::Pubcomp,
+        PacketType::Subscribe,
+        PacketType::Suback,
+        PacketType::Unsubscribe,
+        PacketType::Unsuback,
+        PacketType::Pingreq,
+        PacketType::Pingresp,
+        PacketType::Disconnect,
+        PacketType::Auth,
+    ];
 
     #[test]
     fn tables_are_in_the_order_of_their_values() {
