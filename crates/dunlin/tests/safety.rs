@@ -14,7 +14,7 @@ use support::{
     process_facts::{open_files, processor_time, raise_open_files_max, resident_kib},
     raw::{
         CONNACK, CONNECT, Came, DISCONNECT, PINGREQ, PINGRESP, PUBLISH, Raw, SUBSCRIBE,
-        connect_3_1_1_with_will, connect_packet, packet, publish_packet, text,
+        connect_3_1_1_with_will, connect_5_0_with_will, connect_packet, packet, publish_packet, text,
     },
     server::{Options, Server, dunlin},
 };
@@ -175,6 +175,40 @@ fn hostile_clients_cost_little() {
 }
 
 on_shards! {
+    /// What a Client sent before it came back, even a moment later, counts: its message is delivered, its
+    /// DISCONNECT discards the Will and ends the Session. [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT-3.1.2-23]
+    fn what_was_sent_before_a_quick_return_counts(server) {
+        let rounds = 1_000_usize;
+        let mut watcher = server.raw();
+        watcher.connect("watcher");
+        watcher.subscribe("quick/#");
+        let mut kept = 0;
+        for round in 0..rounds {
+            let mut client = server.raw();
+            client.send(&connect_5_0_with_will("quick", 600, "quick/will", "unwanted"));
+            let Came::Packet(CONNACK, body) = client.next_within(WAIT) else {
+                panic!("awaited CONNACK in round {round}");
+            };
+            kept += usize::from(body[0]); // Session Present
+            let mut last = publish_packet("quick/x", round.to_string().as_bytes());
+            last.extend(packet(DISCONNECT, &[0, 5, 0x11, 0, 0, 0, 0])); // Session Expiry Interval 0
+            client.send(&last);
+        }
+        let mut last = server.raw();
+        last.connect("quick");
+        last.send(&publish_packet("quick/end", b"end"));
+        let (mut came, mut wills) = (0, 0);
+        loop {
+            match watcher.next_within(WAIT) {
+                Came::Packet(PUBLISH, body) if body.ends_with(b"end") => break,
+                Came::Packet(PUBLISH, body) if body.ends_with(b"unwanted") => wills += 1,
+                Came::Packet(PUBLISH, _) => came += 1,
+                other => panic!("awaited the last message, came {other:?}"),
+            }
+        }
+        assert_eq!((came, wills, kept), (rounds, 0, 0), "messages, Wills, Sessions kept after {rounds} rounds");
+    }
+
     /// A subscriber that stops reading loses messages; the pair beside it loses none and stays quick.
     /// When it reads again it gets what was kept, and an answer. [MQTT-3.12.4-1]
     fn a_slow_reader_harms_nobody_else(server) {

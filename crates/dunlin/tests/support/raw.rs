@@ -210,6 +210,22 @@ pub(crate) fn connect_3_1_1_with_will(
     packet(CONNECT, &body)
 }
 
+/// A CONNECT of version 5.0 that continues a Session, with a Will of QoS 0.
+pub(crate) fn connect_5_0_with_will(
+    client_id: &str,
+    session_expiry_s: u32,
+    topic: &str,
+    payload: &str,
+) -> Vec<u8> {
+    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 5, 0b100, 0, 60, 5, 0x11];
+    body.extend_from_slice(&session_expiry_s.to_be_bytes());
+    text(&mut body, client_id);
+    body.push(0);
+    text(&mut body, topic);
+    text(&mut body, payload);
+    packet(CONNECT, &body)
+}
+
 /// A QoS 0 PUBLISH of version 5.0 without properties.
 pub(crate) fn publish_packet(topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(topic.len() + payload.len() + 3);
