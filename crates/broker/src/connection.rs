@@ -15,8 +15,6 @@ pub(crate) struct Connection {
     pub(crate) version: ProtocolVersion,
     /// Whether Reason Strings and User Properties may go with any packet (3.1.2.11.7).
     pub(crate) wants_problem_information: bool,
-    /// Whether AUTH is under way; the method stands in `authentication`.
-    pub(crate) is_reauthenticating: bool,
     /// The Client's Maximum Packet Size in bytes.
     pub(crate) maximum_packet_size: u32,
     /// The longest silence in milliseconds: 1.5 times the Keep Alive; 0 is no bound (3.1.2.10).
@@ -24,16 +22,36 @@ pub(crate) struct Connection {
     pub(crate) last_packet: Instant,
     /// What the Keep Alive timer is set to.
     pub(crate) keep_alive_at: Option<Instant>,
-    pub(crate) inbound_aliases: InboundAliases,
-    pub(crate) outbound_aliases: OutboundAliases,
-    /// The Authentication Method, if the Client connected with one (4.12).
-    pub(crate) authentication: Option<Box<str>>,
+    /// What only Clients of 5.0 have; a connection at rest is small without it.
+    pub(crate) extras: Option<Box<Extras>>,
     pub(crate) permissions: Permissions,
     /// The beginning of a packet whose end has not come.
     pub(crate) unfinished: Vec<u8>,
 }
 
+/// The parts of a connection that only version 5.0 knows.
+#[derive(Debug)]
+pub(crate) struct Extras {
+    pub(crate) inbound_aliases: InboundAliases,
+    pub(crate) outbound_aliases: OutboundAliases,
+    /// The Authentication Method, if the Client connected with one (4.12).
+    pub(crate) authentication: Option<Box<str>>,
+    /// Whether AUTH is under way.
+    pub(crate) is_reauthenticating: bool,
+}
+
 impl Connection {
+    /// The Topic Aliases that the Client accepts, if it accepts any.
+    pub(crate) fn outbound_aliases(&mut self) -> Option<&mut OutboundAliases> {
+        let extras = self.extras.as_deref_mut()?;
+        extras.outbound_aliases.is_on().then_some(&mut extras.outbound_aliases)
+    }
+
+    /// Whether PUBLISH packets to this Client may carry Topic Aliases.
+    pub(crate) fn has_outbound_aliases(&self) -> bool {
+        self.extras.as_deref().is_some_and(|extras| extras.outbound_aliases.is_on())
+    }
+
     /// The longest silence; meaningless if there is no bound.
     pub(crate) fn silence_max(&self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::from(self.silence_max_ms))

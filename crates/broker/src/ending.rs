@@ -175,7 +175,7 @@ impl State {
         if self.subscriptions.remove(filter_id, index).is_some_and(|removed| removed.was_last) {
             let filter =
                 dunlin_packet::topic::filter::TopicFilter::parse(text).expect("it was filed as a filter");
-            self.own_interest.remove(filter);
+            self.remove_interest(filter);
         }
     }
 

@@ -88,8 +88,10 @@ pub(crate) fn write_publish(
         return false;
     }
     let mut is_known = false;
-    if connection.outbound_aliases.is_on() && len.saturating_add(ALIAS_BYTES_MAX) <= maximum {
-        match connection.outbound_aliases.choose(view.topic_name.as_str()) {
+    if let Some(aliases) = connection.outbound_aliases()
+        && len.saturating_add(ALIAS_BYTES_MAX) <= maximum
+    {
+        match aliases.choose(view.topic_name.as_str()) {
             AliasChoice::None => {}
             AliasChoice::New(alias) => items.push(Property::TopicAlias(alias)),
             AliasChoice::Known(alias) => {

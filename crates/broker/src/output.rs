@@ -46,7 +46,7 @@ struct Output {
 }
 
 /// Buffers kept for reuse; what exceeds this goes back to the allocator.
-const POOLED_BUFFERS_MAX: usize = 256;
+const POOLED_BUFFERS_MAX: usize = 64;
 /// Bytes of the largest buffer kept for reuse.
 const POOLED_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a fresh buffer.

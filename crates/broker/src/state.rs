@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_packet::topic::filter::TopicFilter;
 use dunlin_protocol::time::Instant;
 
 use crate::{
@@ -74,6 +75,20 @@ impl State {
             timers: Timers::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),
+        }
+    }
+
+    /// Files a filter that is new to this shard, so that peers send what matches it. A single shard has no peers.
+    pub(crate) fn add_interest(&mut self, filter: TopicFilter<'_>) {
+        if self.shards > 1 {
+            self.own_interest.add(filter);
+        }
+    }
+
+    /// Takes out a filter that nobody in this shard has any more.
+    pub(crate) fn remove_interest(&mut self, filter: TopicFilter<'_>) {
+        if self.shards > 1 {
+            self.own_interest.remove(filter);
         }
     }
 

@@ -22,16 +22,20 @@ impl State {
     ) -> Flow {
         let (connection, session) = self.both(id);
         let is_start = packet.reason_code == ReasonCode::ReAuthenticate;
+        let extras = connection.extras.as_deref_mut();
+        let is_under_way = extras.as_ref().is_some_and(|extras| extras.is_reauthenticating);
         let is_expected = match packet.reason_code {
-            ReasonCode::ReAuthenticate => !connection.is_reauthenticating,
-            ReasonCode::ContinueAuthentication => connection.is_reauthenticating,
+            ReasonCode::ReAuthenticate => !is_under_way,
+            ReasonCode::ContinueAuthentication => is_under_way,
             _ => false,
         };
-        let method = connection.authentication.clone();
-        match method {
+        let method = extras.as_ref().and_then(|extras| extras.authentication.clone());
+        match (extras, method) {
             // [MQTT-4.12.0-7] [MQTT-4.12.1-1]
-            Some(method) if is_expected && packet.properties.authentication_method() == Some(&*method) => {
-                connection.is_reauthenticating = true;
+            (Some(extras), Some(method))
+                if is_expected && packet.properties.authentication_method() == Some(&*method) =>
+            {
+                extras.is_reauthenticating = true;
                 let data = packet.properties.authentication_data().unwrap_or_default().to_vec();
                 let client_id = session.client_id.clone();
                 out.authentications.push(Reauthentication {
@@ -62,14 +66,15 @@ impl State {
         out: &mut Outbox,
     ) {
         let Some(connection) = self.find_connection(id) else { return };
-        let Some(method) = connection.authentication.clone() else { return };
-        if !connection.is_reauthenticating {
+        let Some(extras) = connection.extras.as_deref_mut().filter(|extras| extras.is_reauthenticating)
+        else {
             return;
-        }
+        };
+        let Some(method) = extras.authentication.clone() else { return };
         let (code, data) = match decision {
             Decision::Grant { permissions, data } => {
+                extras.is_reauthenticating = false;
                 connection.permissions = permissions;
-                connection.is_reauthenticating = false;
                 (ReasonCode::Success, data)
             }
             Decision::Challenge(data) => (ReasonCode::ContinueAuthentication, data),

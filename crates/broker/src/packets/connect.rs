@@ -15,7 +15,7 @@ use dunlin_protocol::{
 use smallvec::SmallVec;
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Extras},
     ids::ConnectionId,
     input::{Arrival, ConnectRequest},
     limits::Settings,
@@ -159,22 +159,25 @@ fn connection_of(
 ) -> Connection {
     let keep_alive = KeepAlive { interval_s: keep_alive_s };
     let silence_max_ms = keep_alive.server_deadline(now).map_or(0, |at| at.as_ms() - now.as_ms());
+    let extras = request.version.has_properties().then(|| {
+        Box::new(Extras {
+            inbound_aliases: InboundAliases::new(settings.topic_alias_maximum),
+            outbound_aliases: OutboundAliases::new(
+                request.topic_alias_maximum.min(settings.topic_alias_maximum),
+            ),
+            authentication: request.authentication.map(|authentication| authentication.method),
+            is_reauthenticating: false,
+        })
+    });
     Connection {
         session,
         version: request.version,
         wants_problem_information: request.request_problem_information,
-        is_reauthenticating: false,
         maximum_packet_size: request.maximum_packet_size,
         silence_max_ms: silence_max_ms as u32,
         last_packet: now,
         keep_alive_at: None,
-        inbound_aliases: InboundAliases::new(if request.version.has_properties() {
-            settings.topic_alias_maximum
-        } else {
-            0
-        }),
-        outbound_aliases: OutboundAliases::new(request.topic_alias_maximum.min(settings.topic_alias_maximum)),
-        authentication: request.authentication.map(|authentication| authentication.method),
+        extras,
         permissions: request.permissions,
         unfinished: Vec::new(),
     }

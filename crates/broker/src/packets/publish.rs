@@ -85,8 +85,12 @@ impl State {
         if let (None, Some(topic_name)) = (alias, publish.topic_name) {
             return Ok(topic_name);
         }
-        let aliases = &mut self.connection(id).inbound_aliases;
-        match aliases.resolve(publish.topic_name.map(TopicName::as_str), alias) {
+        let topic_name = publish.topic_name.map(TopicName::as_str);
+        let resolved = match self.connection(id).extras.as_deref_mut() {
+            Some(extras) => extras.inbound_aliases.resolve(topic_name, alias),
+            None => topic_name.ok_or(AliasError::NoTopic),
+        };
+        match resolved {
             Ok(topic) => {
                 memory.clear();
                 memory.push_str(topic);

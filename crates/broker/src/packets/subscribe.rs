@@ -151,7 +151,7 @@ impl State {
         }
         let added = self.subscriptions.insert(filter, index, subscription);
         if added.is_first {
-            self.own_interest.add(filter);
+            self.add_interest(filter);
         }
         if added.replaced.is_none() {
             self.sessions[index].filters.push(added.filter_id);

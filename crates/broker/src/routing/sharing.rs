@@ -38,7 +38,7 @@ impl State {
         match mail {
             GroupMail::Join { group, member, ticket } => {
                 if let Some(filter) = self.groups.join(&group, member) {
-                    self.own_interest.add(filter);
+                    self.add_interest(filter);
                 }
                 if ticket != 0 {
                     out.routes[from.index()].push(Mail::Joined { ticket });
@@ -46,7 +46,7 @@ impl State {
             }
             GroupMail::Leave { group, member } => {
                 if let Some(filter) = self.groups.leave(&group, member) {
-                    self.own_interest.remove(filter);
+                    self.remove_interest(filter);
                 }
             }
             GroupMail::Presence { group, member, is_online } => {

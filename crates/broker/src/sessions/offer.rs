@@ -95,7 +95,7 @@ impl State {
         out: &mut Outbox,
     ) -> bool {
         let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
-        let is_plain = target.identifiers.is_empty() && !connection.outbound_aliases.is_on();
+        let is_plain = target.identifiers.is_empty() && !connection.has_outbound_aliases();
         let is_written = if is_one_of_many && is_plain {
             self.scratch.frames.write(connection, id, &publication.view, hop, now, out)
         } else {
