@@ -23,11 +23,31 @@ struct Arguments {
 enum Command {
     #[cfg(feature = "server")]
     Serve(serve::Serve),
+    #[cfg(feature = "cli")]
+    #[command(flatten)]
+    Tool(dunlin_cli::commands::Command),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if !error.use_stderr() || is_for_server() => error.exit(),
+        Err(error) => {
+            // The tools answer wrong options as mosquitto's do.
+            // If the screen cannot be written to, the exit code still tells.
+            return match error.print() {
+                Ok(()) | Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    match arguments.command {
         #[cfg(feature = "server")]
         Command::Serve(arguments) => dunlin_server::serve::serve(&arguments.into()),
+        #[cfg(feature = "cli")]
+        Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }
+}
+
+fn is_for_server() -> bool {
+    std::env::args().nth(1).as_deref().is_none_or(|command| command == "serve")
 }
