@@ -7,10 +7,6 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "server")]
 mod serve;
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// An MQTT Server and the tools around it.
 #[derive(Debug, Parser)]
 #[command(name = "dunlin", version, arg_required_else_help = true)]
