@@ -71,6 +71,7 @@ impl State {
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));
         }
+        self.tickets.forget(id);
         let session = &mut self.sessions[index];
         session.connection = None;
         if fate == WillFate::Discarded {

@@ -185,7 +185,7 @@ impl State {
         if missing == 0 {
             out.buffer(id).extend_from_slice(&bytes);
         } else {
-            self.tickets.open(Held { connection: id, session: index, serial: member.serial, bytes, missing });
+            self.tickets.open(Held { connection: id, bytes, missing });
         }
         for group in joins {
             let ticket = if is_elsewhere(&group) { ticket } else { 0 };
@@ -196,10 +196,7 @@ impl State {
     /// A group elsewhere knows its member: SUBACK leaves when all do.
     pub(crate) fn joined(&mut self, ticket: u64, out: &mut Outbox) {
         let Some(held) = self.tickets.confirm(ticket) else { return };
-        let Some(session) = self.sessions.of(held.session, held.serial) else { return };
-        if session.connection == Some(held.connection) {
-            out.buffer(held.connection).extend_from_slice(&held.bytes);
-        }
+        out.buffer(held.connection).extend_from_slice(&held.bytes);
     }
 }
 

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{ids::ConnectionId, topics::ids::SessionIndex};
+use crate::ids::ConnectionId;
 
 /// An acknowledgement, encoded, that must not leave before it is true.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) connection: ConnectionId,
-    pub(crate) session: SessionIndex,
-    /// The Session's serial: the connection's number may be another Client's by then.
-    pub(crate) serial: u32,
     pub(crate) bytes: Vec<u8>,
     /// Confirmations still to come.
     pub(crate) missing: u32,
@@ -34,6 +31,11 @@ impl Tickets {
         self.last += 1;
         self.held.insert(self.last, held);
         self.last
+    }
+
+    /// Forgets what was held back for a connection that is gone; its number may soon be another's.
+    pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.held.retain(|_, held| held.connection != connection);
     }
 
     pub(crate) fn len(&self) -> usize {
