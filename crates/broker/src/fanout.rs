@@ -41,6 +41,11 @@ impl<'a> Publication<'a> {
         Self { view: message.view(), body: None, kept: Some(message.clone()) }
     }
 
+    /// Whether it has expired: then nobody gets it any more. [MQTT-3.3.2-5]
+    pub(crate) fn has_expired(&self, now: Instant) -> bool {
+        self.view.facts.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
     /// A handle to the message; the payload is copied at the first call only.
     pub(crate) fn keep(&mut self) -> Message {
         let (view, body) = (&self.view, &self.body);

@@ -59,7 +59,7 @@ impl State {
         publication: &mut Publication<'_>,
         out: &mut Outbox,
     ) -> bool {
-        if publication.view.facts.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        if publication.has_expired(now) {
             self.counters.dropped_expired += 1; // [MQTT-3.3.2-5]
             return true;
         }

@@ -120,6 +120,10 @@ impl State {
         publication: &mut Publication<'_>,
         out: &mut Outbox,
     ) -> bool {
+        if publication.has_expired(now) {
+            self.counters.dropped_expired += 1; // [MQTT-3.3.2-5]
+            return true;
+        }
         let Some(session) = self.sessions.of(member.session, member.serial) else { return false };
         let Some(share) = session.share(name.as_str()) else { return false };
         // The QoS granted to this member counts. [MQTT-4.8.2-3]
