@@ -1,7 +1,7 @@
 //! Threads, sockets and configuration around the broker.
 //!
 //! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
-//! `open_files.rs` only.
+//! `process.rs` only.
 
 mod clock;
 pub mod config;
@@ -10,7 +10,7 @@ pub mod in_process;
 pub mod listen;
 mod lobby;
 mod log;
-mod open_files;
+mod process;
 mod seats;
 pub mod serve;
 pub mod server;

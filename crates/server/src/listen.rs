@@ -70,6 +70,8 @@ fn bind_socket(address: SocketAddr, is_v6_only: bool) -> io::Result<(Socket, Soc
     // A restarted Server takes its port back although old connections are still being forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Small packets leave at once; accepted sockets inherit this.
+    socket.set_tcp_nodelay(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(is_v6_only)?;
     }
@@ -158,6 +160,14 @@ mod tests {
                  or choose another port with --port"
             )
         );
+    }
+
+    #[test]
+    fn accepted_sockets_are_without_delay() {
+        let listening = bind(&[listener("127.0.0.1", 0)]).unwrap().remove(0).listen().unwrap();
+        let _client = std::net::TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+        listening.set_nonblocking(false).unwrap();
+        assert!(listening.accept().unwrap().0.nodelay().unwrap());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod desk;
 pub(crate) mod half_open;
+mod line;
 mod random;
 pub(crate) mod reauthentication;
 pub(crate) mod refusals;

@@ -15,7 +15,6 @@ use std::{
 use dunlin_auth::chain::Chain;
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interest::Interest, shard::Shard};
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::{Notify, mpsc, watch},
 };
@@ -26,13 +25,13 @@ use crate::{
     counts::Counts,
     listen::{self, BoundSocket, ListenError, is_public},
     lobby::{
-        accept::accept,
+        accept::{Listener, accept},
         desk::Desk,
         half_open::HalfOpen,
         reauthentication::{self, Reauthentication, WAITING_MAX},
         refusals::Refusals,
     },
-    open_files,
+    process::raise_open_files_limit,
     seats::Seats,
     shard::{mailbox::Post, poller::Poller, thread, turn::Surroundings},
 };
@@ -143,7 +142,7 @@ impl Server {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
-            let listener = TcpListener::from_std(socket.listen()?)
+            let listener = Listener::new(socket.listen()?)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
             runtime.spawn(accept(Arc::clone(&self.desk), listener, self.stop.subscribe()));
         }
@@ -234,7 +233,7 @@ fn runtime() -> io::Result<Runtime> {
 
 /// What is configured, or what the descriptors allow if that is less.
 fn connections_max(config: &Config) -> u32 {
-    match open_files::raise_limit() {
+    match raise_open_files_limit() {
         Ok(limit) => {
             let allowed = u32::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(u32::MAX);
             config.lobby.connections_max.min(allowed.max(1))

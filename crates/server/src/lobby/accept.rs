@@ -1,12 +1,20 @@
 //! The door: accepts connections, whatever happens.
 
-use std::{fs::File, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{Interest, unix::AsyncFd},
     sync::watch,
     time::{sleep, timeout},
 };
+
+use crate::process::watch_listener;
 
 use super::{
     desk::Desk,
@@ -15,34 +23,53 @@ use super::{
 };
 
 /// Accepts until `stop` says so; then the listener is closed.
-pub(crate) async fn accept(desk: Arc<Desk>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-    let address = match listener.local_addr() {
-        Ok(address) => address,
-        Err(error) => return tracing::error!(%error, "a listener has no address and is closed"),
-    };
-    let mut door = Door { desk, address, random: RandomBits::new(), spare: spare() };
+pub(crate) async fn accept(desk: Arc<Desk>, listener: Listener, mut stop: watch::Receiver<bool>) {
+    let mut door = Door { desk, random: RandomBits::new(), spare: spare() };
     loop {
         tokio::select! {
             biased;
             _ = stop.changed() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => door.let_in(stream, peer),
+                Ok((stream, peer)) => door.let_in(stream, peer, listener.address),
                 Err(error) => door.trouble(&listener, &error).await,
             },
         }
     }
 }
 
+/// A listening socket. Those it accepts are not watched by the runtime: most of them need not be.
+pub(crate) struct Listener {
+    socket: AsyncFd<mio::net::TcpListener>,
+    /// `None` if it listens at several addresses.
+    address: Option<SocketAddr>,
+}
+
 struct Door {
     desk: Arc<Desk>,
-    address: SocketAddr,
     random: RandomBits,
     /// A descriptor kept for the time when there is no other.
     spare: Option<File>,
 }
 
+impl Listener {
+    /// Takes a socket that listens and does not block; accepted sockets inherit its options.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch it.
+    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let socket = watch_listener(mio::net::TcpListener::from_std(listener))?;
+        Ok(Self { socket, address: (!address.ip().is_unspecified()).then_some(address) })
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.socket.async_io(Interest::READABLE, mio::net::TcpListener::accept).await?;
+        Ok((stream.into(), peer))
+    }
+}
+
 impl Door {
-    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, listener: Option<SocketAddr>) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let Some(permit) = self.desk.half_open.enter(peer.ip()) else {
             return self.desk.refusals.note(
@@ -55,11 +82,10 @@ impl Door {
             Ok(random) => random,
             Err(error) => return tracing::error!(%error, "no random numbers: the connection is closed"),
         };
-        // Small packets leave at once.
-        if let Err(error) = stream.set_nodelay(true) {
-            return tracing::debug!(%error, %peer, "the connection has failed already");
-        }
-        let listener = stream.local_addr().unwrap_or(self.address);
+        let listener = match listener.map_or_else(|| stream.local_addr(), Ok) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::debug!(%error, %peer, "the connection has failed already"),
+        };
         let number = permit.number();
         let stranger = Stranger { stream, peer, listener, random, permit };
         let task = tokio::spawn(welcome(Arc::clone(&self.desk), stranger));
@@ -68,7 +94,7 @@ impl Door {
 
     /// Accepting failed. Without descriptors the waiting connection would be there for ever and accepting
     /// fail without end, so the spare one is spent on closing it.
-    async fn trouble(&mut self, listener: &TcpListener, error: &io::Error) {
+    async fn trouble(&mut self, listener: &Listener, error: &io::Error) {
         match error.raw_os_error() {
             // It was gone before it was accepted.
             Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EINTR | libc::EPROTO) => {}

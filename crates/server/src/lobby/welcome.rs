@@ -1,6 +1,10 @@
 //! One stranger, from the first byte to the door of its home shard or out again (3.1.4, 4.12).
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
 
 use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
@@ -9,19 +13,15 @@ use dunlin_broker::{
     slot::home_of,
 };
 use dunlin_packet::reason_code::ReasonCode;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::{Duration, Instant, timeout, timeout_at},
-};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::{seats::Seat, shard::admission::Admission};
 
-use super::{desk::Desk, half_open::Permit, refusals};
+use super::{desk::Desk, half_open::Permit, line::Line, refusals};
 
 /// A connection on which nothing has happened yet.
 pub(super) struct Stranger {
-    /// The socket.
+    /// The socket; it does not block.
     pub(super) stream: TcpStream,
     /// Its address.
     pub(super) peer: SocketAddr,
@@ -46,7 +46,7 @@ enum Outcome {
 /// What is known while it is asked.
 struct Talk<'a> {
     desk: &'a Desk,
-    stream: &'a mut TcpStream,
+    line: &'a mut Line,
     peer: SocketAddr,
     listener: SocketAddr,
     handshake: Handshake,
@@ -57,11 +57,12 @@ struct Talk<'a> {
 
 /// Serves a stranger; the time from the connection to the last verdict is limited.
 pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
-    let Stranger { mut stream, peer, listener, random, permit } = stranger;
+    let Stranger { stream, peer, listener, random, permit } = stranger;
+    let mut line = Line::new(stream);
     let deadline = Instant::now() + desk.connect_timeout;
     let mut talk = Talk {
         desk: &desk,
-        stream: &mut stream,
+        line: &mut line,
         peer,
         listener,
         handshake: Handshake::new(Arc::clone(&desk.settings), peer.to_string().into(), random),
@@ -79,10 +80,10 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
     };
     let client_id = talk.client_id.take();
     match outcome {
-        Outcome::Welcome { request, unread, seat } => hand_over(&desk, stream, request, unread, seat, permit),
+        Outcome::Welcome { request, unread, seat } => hand_over(&desk, line, request, unread, seat, permit),
         Outcome::Refused { bytes, reason } => {
             desk.refusals.note(peer, client_id.as_deref(), &reason);
-            part(stream, &bytes).await;
+            part(line, &bytes).await;
         }
         Outcome::Gone => {}
     }
@@ -102,7 +103,7 @@ impl Talk<'_> {
                     self.handshake.decide(decision)
                 }
                 Step::Challenge(bytes) => {
-                    self.stream.write_all(&bytes).await?;
+                    self.line.write_all(&bytes).await?;
                     if self.handshake.has_unread() { self.handshake.handle(&[]) } else { Step::NeedBytes }
                 }
                 Step::Welcome { request, unread } => {
@@ -120,17 +121,8 @@ impl Talk<'_> {
     /// Reads a little; `None` at the end. However long a packet says it is, memory is only used for what has
     /// come.
     async fn read(&mut self) -> io::Result<Option<Step>> {
-        loop {
-            self.stream.readable().await?;
-            // On the stack of this thread, not in the memory of the waiting task.
-            let mut bytes = [0; READ_BYTES];
-            match self.stream.try_read(&mut bytes) {
-                Ok(0) => return Ok(None),
-                Ok(count) => return Ok(Some(self.handshake.handle(&bytes[..count]))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let handshake = &mut self.handshake;
+        self.line.read(|bytes| handshake.handle(bytes)).await
     }
 
     async fn authenticate(&mut self, credentials: Credentials) -> Decision {
@@ -150,13 +142,13 @@ impl Talk<'_> {
 
 fn hand_over(
     desk: &Desk,
-    stream: TcpStream,
+    line: Line,
     request: Box<ConnectRequest>,
     unread: Vec<u8>,
     seat: Seat,
     permit: Permit,
 ) {
-    match stream.into_std() {
+    match line.into_stream() {
         Ok(stream) => {
             let home = home_of(&request.client_id, desk.post.shards());
             desk.post.admit(home, Admission { stream, request, unread, seat, permit: Some(permit) });
@@ -167,13 +159,12 @@ fn hand_over(
 
 /// Says the last word, if any, and waits a little for the other side to close: closing with unread bytes
 /// would take the last word back.
-async fn part(mut stream: TcpStream, bytes: &[u8]) {
+async fn part(mut line: Line, bytes: &[u8]) {
     let parting = async {
-        stream.write_all(bytes).await?;
-        stream.shutdown().await?;
-        let mut thrown_away = [0; 1_024];
+        line.write_all(bytes).await?;
+        line.half_close().await?;
         for _ in 0..THROWN_AWAY_MAX {
-            if stream.read(&mut thrown_away).await? == 0 {
+            if line.read(|_| ()).await?.is_none() {
                 break;
             }
         }
@@ -186,11 +177,8 @@ async fn part(mut stream: TcpStream, bytes: &[u8]) {
     }
 }
 
-/// Bytes read at once.
-const READ_BYTES: usize = 4_096;
-
 /// How long one that was refused may take to read why.
 const PART_TIME: Duration = Duration::from_secs(2);
 
 /// How often something is read and thrown away from one that was refused.
-const THROWN_AWAY_MAX: u32 = 64;
+const THROWN_AWAY_MAX: u32 = 32;

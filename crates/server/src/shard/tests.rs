@@ -1,7 +1,7 @@
 //! Turns with a stand-in for the broker: sockets, mail, panics and closing, one turn at a time.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,

@@ -25,10 +25,10 @@ use dunlin_packet::{
 use dunlin_server::server::Server;
 
 /// How long a test waits for one event.
-pub const WAIT: Duration = Duration::from_secs(20);
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 /// A Network Connection and what came on it.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     version: ProtocolVersion,
     unread: Vec<u8>,
@@ -38,12 +38,12 @@ pub struct Client {
 
 impl Client {
     /// Opens a Network Connection and sends nothing.
-    pub fn open(server: &Server) -> Self {
+    pub(crate) fn open(server: &Server) -> Self {
         Self::open_at(server.addresses()[0])
     }
 
     /// Opens a Network Connection to `address` and sends nothing.
-    pub fn open_at(address: SocketAddr) -> Self {
+    pub(crate) fn open_at(address: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&address, WAIT).expect("the Server listens");
         stream.set_read_timeout(Some(WAIT)).expect("a time limit can be set");
         stream.set_write_timeout(Some(WAIT)).expect("a time limit can be set");
@@ -52,7 +52,7 @@ impl Client {
     }
 
     /// Connects with version 5.0 and Clean Start.
-    pub fn connect(server: &Server, client_id: &str) -> Self {
+    pub(crate) fn connect(server: &Server, client_id: &str) -> Self {
         let mut client = Self::open(server);
         client.send(&Packet::Connect(connect(client_id)));
         client.expect_connack(ReasonCode::Success);
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// Connects with version 3.1.1 and Clean Session.
-    pub fn connect_3_1_1(server: &Server, client_id: &str) -> Self {
+    pub(crate) fn connect_3_1_1(server: &Server, client_id: &str) -> Self {
         let mut client = Self::open(server);
         client.version = ProtocolVersion::V3_1_1;
         client.send(&Packet::Connect(Connect { version: client.version, ..connect(client_id) }));
@@ -68,22 +68,22 @@ impl Client {
         client
     }
 
-    pub fn send(&mut self, packet: &Packet<'_>) {
+    pub(crate) fn send(&mut self, packet: &Packet<'_>) {
         let bytes = bytes_of(packet, self.version);
         self.send_bytes(&bytes);
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the Server reads");
     }
 
     /// Sends what the Server may not want to read any more.
-    pub fn send_perhaps(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send_perhaps(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
     /// Subscribes and awaits the SUBACK.
-    pub fn subscribe(&mut self, topic_filter: &str, qos: QoS) {
+    pub(crate) fn subscribe(&mut self, topic_filter: &str, qos: QoS) {
         let requests = [SubscriptionRequest { topic_filter, options: SubscriptionOptions::with_qos(qos) }];
         self.send(&Packet::Subscribe(Subscribe {
             packet_id: PacketId::new(1).expect("not 0"),
@@ -96,12 +96,12 @@ impl Client {
         }
     }
 
-    pub fn publish(&mut self, topic: &str, payload: &[u8], packet_id: Option<u16>) {
+    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], packet_id: Option<u16>) {
         self.send(&Packet::Publish(publish(topic, payload, packet_id)));
     }
 
     /// The next packet; `None` at the end.
-    pub fn next(&mut self) -> Option<Packet<'_>> {
+    pub(crate) fn next(&mut self) -> Option<Packet<'_>> {
         let frame = loop {
             let split = Frame::split(&self.unread, u32::MAX).expect("the Server sends packets");
             if let Some(frame) = split {
@@ -121,7 +121,7 @@ impl Client {
         Some(Packet::decode(self.version, frame).expect("the Server sends sound packets"))
     }
 
-    pub fn expect_connack(&mut self, code: ReasonCode) {
+    pub(crate) fn expect_connack(&mut self, code: ReasonCode) {
         match self.next() {
             Some(Packet::Connack(Connack { reason_code, .. })) => assert_eq!(reason_code, code),
             other => panic!("awaited CONNACK, came {other:?}"),
@@ -129,24 +129,24 @@ impl Client {
     }
 
     /// Awaits a PUBLISH and returns its payload.
-    pub fn expect_publish(&mut self) -> &[u8] {
+    pub(crate) fn expect_publish(&mut self) -> &[u8] {
         match self.next() {
             Some(Packet::Publish(publish)) => publish.payload,
             other => panic!("awaited PUBLISH, came {other:?}"),
         }
     }
 
-    pub fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         assert_eq!(self.next(), None);
     }
 
     /// Waits for anything; whether it is the end, or a reset instead of one.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         !matches!(self.stream.read(&mut [0; 1_024]), Ok(1..))
     }
 
     /// Awaits AUTH and returns its Reason Code and data.
-    pub fn expect_auth(&mut self) -> (ReasonCode, Vec<u8>) {
+    pub(crate) fn expect_auth(&mut self) -> (ReasonCode, Vec<u8>) {
         match self.next() {
             Some(Packet::Auth(Auth { reason_code, properties })) => {
                 (reason_code, properties.authentication_data().unwrap_or_default().to_vec())
@@ -156,12 +156,12 @@ impl Client {
     }
 
     /// Ends the sending direction.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
 }
 
-pub fn connect(client_id: &str) -> Connect<'_> {
+pub(crate) fn connect(client_id: &str) -> Connect<'_> {
     Connect {
         version: ProtocolVersion::V5_0,
         clean_start: true,
@@ -176,7 +176,7 @@ pub fn connect(client_id: &str) -> Connect<'_> {
 }
 
 /// QoS 1 with a Packet Identifier, QoS 0 without.
-pub fn publish<'a>(topic: &'a str, payload: &'a [u8], packet_id: Option<u16>) -> Publish<'a> {
+pub(crate) fn publish<'a>(topic: &'a str, payload: &'a [u8], packet_id: Option<u16>) -> Publish<'a> {
     Publish {
         dup: false,
         qos: if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce },
@@ -188,14 +188,14 @@ pub fn publish<'a>(topic: &'a str, payload: &'a [u8], packet_id: Option<u16>) ->
     }
 }
 
-pub fn bytes_of(packet: &Packet<'_>, version: ProtocolVersion) -> Vec<u8> {
+pub(crate) fn bytes_of(packet: &Packet<'_>, version: ProtocolVersion) -> Vec<u8> {
     let mut bytes = Vec::new();
     packet.encode(version, &mut bytes).expect("a sound packet");
     bytes
 }
 
 /// Waits for something that the Server does without telling anybody.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + WAIT;
     while !holds() {
         assert!(Instant::now() < deadline, "awaited in vain: {what}");
