@@ -187,7 +187,7 @@ on_shards! {
 const SUBSCRIBERS: [&str; 18] = [
     "-t tools/# -C 4",
     "-t tools/# -C 4 -v",
-    "-t tools/# -C 4 -N",
+    "-t tools/a -C 1 -N",
     "-t tools/# -C 4 -V mqttv31 -v",
     "-t tools/# -C 4 -V mqttv5 -v",
     "-t tools/# -C 4 -q 1 -F %t|%p|%q|%r|%l",
@@ -317,12 +317,11 @@ fn our_tools_talk_to_mosquittos_tools() {
     let server = Server::start(2);
     for version in VERSIONS {
         for qos in 0..=2 {
-            let theirs = mosquitto_sub(&server, &format!("-V {version} -q {qos} -t mixed -C 1 -F %q:%p"));
-            our_tool("pub", &server, &format!("-V {version} -q {qos} -t mixed -m ours -r"))
-                .await_exit()
-                .assert_success();
+            let on = format!("-V {version} -q {qos} -t mixed/{version}/{qos}");
+            let theirs = mosquitto_sub(&server, &format!("{on} -C 1 -F %q:%p"));
+            our_tool("pub", &server, &format!("{on} -m ours -r")).await_exit().assert_success();
             assert_eq!(messages(&theirs.await_exit().assert_success()), [format!("{qos}:ours")], "{version}");
-            let ours = our_tool("sub", &server, &format!("-V {version} -q {qos} -t mixed -C 1 -F %q:%r:%p"));
+            let ours = our_tool("sub", &server, &format!("{on} -C 1 -F %q:%r:%p"));
             assert_eq!(ours.await_exit().assert_success().text(), format!("{qos}:1:ours\n"), "{version}");
         }
     }
