@@ -25,24 +25,6 @@ pub(crate) fn raise_open_files_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Turns huge pages off. The allocator asks for them, and each of its pages then takes 2 MiB: with 10,000
-/// idle connections that is more than all they need (measured: 1,960 against 820 bytes each, and no gain in
-/// speed).
-///
-/// # Errors
-/// What the operating system says; a system without huge pages is no error.
-pub(crate) fn avoid_huge_pages() -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
-        // SAFETY: this option takes numbers only and changes nothing but how later pages are backed.
-        if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, unused, unused, unused) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
-}
-
 /// Lets the runtime watch a listening socket without watching all that it accepts.
 ///
 /// # Errors
@@ -60,10 +42,5 @@ mod tests {
         let limit = super::raise_open_files_limit().unwrap();
         assert!(limit > 0);
         assert_eq!(super::raise_open_files_limit().unwrap(), limit);
-    }
-
-    #[test]
-    fn huge_pages_can_be_avoided() {
-        super::avoid_huge_pages().unwrap();
     }
 }

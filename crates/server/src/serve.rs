@@ -16,7 +16,6 @@ use crate::{
     },
     listen::is_public,
     log,
-    process::avoid_huge_pages,
     server::Server,
 };
 
@@ -35,9 +34,6 @@ pub fn serve(flags: &Flags) -> ExitCode {
 fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let config = load(flags)?;
     log::start(&config.log);
-    if let Err(error) = avoid_huge_pages() {
-        tracing::debug!(%error, "huge pages cannot be avoided");
-    }
     let mut server = Server::start(&config, Chain::default())?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
