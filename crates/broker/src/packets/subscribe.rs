@@ -139,14 +139,19 @@ impl State {
         };
         if filter.share().is_some() {
             let shares = &mut self.sessions[index].shares;
-            match shares.iter_mut().find(|share| share.group.as_str() == filter.as_str()) {
-                Some(share) => share.subscription = subscription,
+            let group = match shares.iter_mut().find(|share| share.group.as_str() == filter.as_str()) {
+                Some(share) => {
+                    share.subscription = subscription;
+                    share.group.clone()
+                }
                 None => {
                     let group = GroupName::new(filter.as_str());
                     shares.push(Share { group: group.clone(), subscription });
-                    joins.push(group);
+                    group
                 }
-            }
+            };
+            // Also for one that is replaced: its home may not have heard of the first yet.
+            joins.push(group);
             return granted; // No Retained Messages for a Shared Subscription (4.8.2).
         }
         let added = self.subscriptions.insert(filter, index, subscription);
