@@ -135,6 +135,12 @@ impl Message {
         }
     }
 
+    /// Whether both are handles to one and the same message.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr()
+    }
+
     /// Whether it has expired. [MQTT-3.3.2-5]
     #[must_use]
     pub fn has_expired(&self, now: Instant) -> bool {

@@ -1,14 +1,14 @@
 //! Questions for Retained Messages that other shards have not answered yet (3.3.1.3).
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::BuildHasher,
-};
+use std::{collections::BTreeMap, hash::BuildHasher};
 
 use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use foldhash::fast::RandomState;
 
-use crate::{message::Message, subscriptions::subscription::Subscription, topics::ids::SessionIndex};
+use crate::{
+    fanout::Publication, message::Message, subscriptions::subscription::Subscription,
+    topics::ids::SessionIndex,
+};
 
 /// One Subscription that waits for Retained Messages of other shards.
 #[derive(Debug)]
@@ -22,28 +22,66 @@ pub(crate) struct Ask {
     pub(crate) fences: u32,
     /// Answers still to come, once the fences are there.
     pub(crate) answers: u32,
-    /// Hashes of the topics with RETAIN that came live.
-    live: HashSet<u64>,
+    /// Messages with RETAIN that came live since the Subscription.
+    live: Vec<Live>,
     pub(crate) messages: Vec<Message>,
+}
+
+/// A message with RETAIN that came live while a question was open.
+#[derive(Clone, Debug)]
+struct Live {
+    topic: u64,
+    message: Message,
+    /// Whether it came after the homes were asked: then an answer may be older, or newer.
+    is_after_question: bool,
+}
+
+/// What the answers come to.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) ask: Ask,
+    /// Retained Messages of topics that changed meanwhile: their homes are to be asked again.
+    pub(crate) doubtful: Vec<Message>,
 }
 
 impl Ask {
     pub(crate) fn new(
         session: SessionIndex,
         serial: u32,
-        topic_filter: TopicFilter<'_>,
+        topic_filter: &str,
         subscription: Subscription,
         fences: u32,
     ) -> Self {
         Self {
             session,
             serial,
-            topic_filter: topic_filter.as_str().into(),
+            topic_filter: topic_filter.into(),
             subscription,
             fences,
             answers: 0,
-            live: HashSet::new(),
+            live: Vec::new(),
             messages: Vec::new(),
+        }
+    }
+
+    /// The same question for one topic, whose home is asked right away.
+    pub(crate) fn again(&self, topic_name: &str) -> Self {
+        let mut ask = Self::new(self.session, self.serial, topic_name, self.subscription, 0);
+        ask.answers = 1;
+        ask.live.clone_from(&self.live);
+        ask.mark_question();
+        ask
+    }
+
+    /// Whether the Subscription has had this very message already.
+    pub(crate) fn came_live(&self, message: &Message) -> bool {
+        self.live.iter().any(|live| live.message.is_same(message))
+    }
+
+    /// The homes are asked now. What came live until now has reached them before the question: mail is causal.
+    pub(crate) fn mark_question(&mut self) {
+        for live in &mut self.live {
+            live.is_after_question = false;
         }
     }
 }
@@ -67,23 +105,35 @@ impl Asks {
         self.pending.get_mut(&ask)
     }
 
-    /// Takes a question that is answered, without the messages that have become stale.
-    pub(crate) fn close(&mut self, ask: u64) -> Option<Ask> {
+    /// Takes a question that is answered. Messages that came live as well are left out.
+    pub(crate) fn close(&mut self, ask: u64) -> Option<Closed> {
         let mut ask = self.pending.remove(&ask)?;
-        let live = std::mem::take(&mut ask.live);
-        ask.messages.retain(|message| !live.contains(&self.hash(message.topic_name())));
-        Some(ask)
+        let mut doubtful = Vec::new();
+        let messages = std::mem::take(&mut ask.messages);
+        for message in messages {
+            let topic = self.hash(message.topic_name());
+            if ask.came_live(&message) {
+                continue;
+            }
+            if ask.live.iter().any(|live| live.topic == topic && live.is_after_question) {
+                doubtful.push(message);
+            } else {
+                ask.messages.push(message);
+            }
+        }
+        Some(Closed { ask, doubtful })
     }
 
     /// Remembers that a message with RETAIN has come live.
-    pub(crate) fn note_live(&mut self, topic_name: TopicName<'_>) {
+    pub(crate) fn note_live(&mut self, publication: &mut Publication<'_>) {
         if self.pending.is_empty() {
             return;
         }
-        let hash = self.hash(topic_name);
+        let topic_name = publication.view.topic_name;
+        let topic = self.hash(topic_name);
         for ask in self.pending.values_mut() {
             if TopicFilter::parse(&ask.topic_filter).is_ok_and(|filter| filter.matches(topic_name)) {
-                ask.live.insert(hash);
+                ask.live.push(Live { topic, message: publication.keep(), is_after_question: true });
             }
         }
     }

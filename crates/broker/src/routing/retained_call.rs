@@ -6,16 +6,23 @@
 //! 1. The Subscription is filed in `Interest`, and each other shard is asked for a fence. When all have answered, every
 //!    message that was published without knowing of this Subscription is on its way to its home, ahead of what follows.
 //! 2. Then the homes are asked. Their answers hold all those messages.
-//! 3. A message with RETAIN that comes live in between makes an older answer for the same topic stale: it is dropped.
+//! 3. A message with RETAIN that comes live in between is not sent twice. If its topic has another Retained Message by
+//!    the answer, either may be the older one: the home is asked once more.
 
-use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
+use dunlin_packet::{
+    qos::QoS,
+    topic::{filter::TopicFilter, name::TopicName},
+};
 use dunlin_protocol::time::Instant;
 
 use crate::{
     ids::ShardId,
     message::Message,
     output::Outbox,
-    routing::{asks::Ask, mail::Mail},
+    routing::{
+        asks::{Ask, Closed},
+        mail::Mail,
+    },
     sessions::queue::{Identifiers, Replay},
     slot::home_of,
     state::State,
@@ -39,7 +46,7 @@ impl State {
             return;
         }
         let serial = self.sessions[session].serial;
-        let ask = Ask::new(session, serial, topic_filter, subscription, u32::from(self.shards) - 1);
+        let ask = Ask::new(session, serial, topic_filter.as_str(), subscription, u32::from(self.shards) - 1);
         let ask = self.asks.open(ask);
         for peer in self.peers() {
             out.routes[peer.index()].push(Mail::Fence { ask });
@@ -77,6 +84,7 @@ impl State {
             vec![home_of(&topic_filter, shards)]
         };
         pending.answers = homes.len() as u32;
+        pending.mark_question();
         for home in homes {
             if home == id {
                 let messages = self.retained_matching(filter, now);
@@ -111,13 +119,32 @@ impl State {
         if pending.answers > 0 {
             return;
         }
-        let Some(ask) = self.asks.close(ask) else { return };
-        let Some(session) = self.sessions.of(ask.session, ask.serial) else { return };
-        let connection = session.connection;
+        let Some(Closed { mut ask, doubtful }) = self.asks.close(ask) else { return };
+        if self.sessions.of(ask.session, ask.serial).is_none() {
+            return;
+        }
+        for message in doubtful {
+            self.ask_again(now, &mut ask, message.topic_name(), out);
+        }
+        let connection = self.sessions[ask.session].connection;
         self.queue_replay(ask.session, ask.subscription, ask.messages);
         if let Some(connection) = connection {
             self.pump(now, connection, out);
         }
+    }
+
+    /// The topic changed while its home was asked: asks once more, which tells the last word.
+    fn ask_again(&mut self, now: Instant, ask: &mut Ask, topic_name: TopicName<'_>, out: &mut Outbox) {
+        let topic = topic_name.as_str();
+        let home = home_of(topic, self.shards);
+        if home == self.id {
+            let kept =
+                self.retained.get(topic_name).filter(|kept| !kept.has_expired(now) && !ask.came_live(kept));
+            ask.messages.extend(kept.cloned());
+            return;
+        }
+        let again = self.asks.open(ask.again(topic));
+        out.routes[home.index()].push(Mail::AskRetained { ask: again, topic_filter: topic.into() });
     }
 
     /// Queues Retained Messages behind what waits already; nothing is written yet.

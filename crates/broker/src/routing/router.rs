@@ -64,7 +64,7 @@ impl State {
             return true;
         }
         if publication.view.facts.retain {
-            self.asks.note_live(publication.view.topic_name);
+            self.asks.note_live(publication);
         }
         let mut targets = std::mem::take(&mut self.scratch.targets);
         collect(&self.subscriptions, &self.sessions, &mut self.scratch, publication, &mut targets);
