@@ -1,3 +1,20 @@
-//! The whole system from one seed: virtual clock, virtual network, an oracle
+//! The whole system from one seed: virtual clock, virtual network, an oracle.
+//!
+//! [`run::run`] makes a world from a seed: a few shards of the broker, Clients that do anything that is allowed, some
+//! that do what is not, and a network that cuts, delays and fails. Everything that passes the broker's face is shown to
+//! the [`oracle`], which knows what MQTT promises. The same seed gives the same run.
+#![forbid(unsafe_code)]
 
+pub mod describe;
+pub mod desk;
+pub mod faults;
+pub mod lobby;
+pub mod network;
+pub mod oracle;
+pub mod plan;
+pub mod random;
+pub mod run;
 pub mod script;
+pub mod trace;
+pub mod workload;
+pub mod world;

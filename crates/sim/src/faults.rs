@@ -1,0 +1,143 @@
+//! Faults planted into the broker on purpose: what the oracle must notice.
+
+use std::collections::BTreeMap;
+
+use dunlin_broker::routing::mail::Mail;
+use dunlin_packet::{fixed_header::Frame, packet::Packet, publish::Publish, qos::QoS, version::ProtocolVersion};
+
+use crate::{network::LinkId, random::Random};
+
+/// What a sabotaged broker does wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// It loses a message to a Client.
+    Drop,
+    /// It sends a message twice.
+    Double,
+    /// It swaps two messages of one topic and QoS.
+    Swap,
+    /// It alters a payload.
+    Alter,
+    /// It sends a Will twice.
+    DoubleWill,
+    /// It does not send a Retained Message to a new Subscription.
+    ForgetRetained,
+    /// It loses a message on its way to another shard.
+    DropMail,
+    /// It loses a Retained Message on its way to the home of its topic.
+    DropRetainedMail,
+    /// It does not acknowledge.
+    DropAcknowledgement,
+}
+
+/// Sits between the broker and the world and does wrong now and then.
+#[derive(Debug)]
+pub struct Saboteur {
+    sabotage: Sabotage,
+    /// Once in so many chances.
+    times: u64,
+    random: Random,
+    held: BTreeMap<LinkId, Held>,
+    /// How often it has done wrong.
+    pub deeds: u64,
+}
+
+/// A message kept back, to be sent behind the next one.
+#[derive(Debug)]
+struct Held {
+    topic: String,
+    qos: QoS,
+    bytes: Vec<u8>,
+}
+
+impl Saboteur {
+    /// Does `sabotage` once in `times` chances.
+    #[must_use]
+    pub fn new(sabotage: Sabotage, times: u64, seed: u64) -> Self {
+        Self { sabotage, times, random: Random::new(seed), held: BTreeMap::new(), deeds: 0 }
+    }
+
+    /// What is written in place of `bytes`.
+    pub fn tamper(&mut self, link: LinkId, version: ProtocolVersion, bytes: &[u8]) -> Vec<u8> {
+        let mut rest = bytes;
+        let mut written = Vec::new();
+        while let Ok(Some(frame)) = Frame::split(rest, u32::MAX) {
+            let (packet, behind) = rest.split_at(frame.encoded_len);
+            rest = behind;
+            match Packet::decode(version, frame) {
+                Ok(Packet::Publish(publish)) => self.tamper_publish(link, &publish, packet, &mut written),
+                Ok(Packet::Puback(_) | Packet::Pubcomp(_))
+                    if self.sabotage == Sabotage::DropAcknowledgement && self.strikes() => {}
+                _ => written.extend_from_slice(packet),
+            }
+        }
+        written.extend_from_slice(rest);
+        written
+    }
+
+    fn tamper_publish(&mut self, link: LinkId, publish: &Publish<'_>, packet: &[u8], written: &mut Vec<u8>) {
+        let topic = publish.topic_name.map_or("", |topic| topic.as_str());
+        let is_first = !publish.dup;
+        let is_chance = match self.sabotage {
+            Sabotage::Drop | Sabotage::Double => is_first,
+            Sabotage::Swap => return self.swap(link, publish, packet, written),
+            Sabotage::Alter => publish.payload.len() > 12,
+            Sabotage::DoubleWill => is_first && topic.starts_with("w/") && publish.qos == QoS::AtMostOnce,
+            Sabotage::ForgetRetained => is_first && publish.retain,
+            Sabotage::DropMail | Sabotage::DropRetainedMail | Sabotage::DropAcknowledgement => false,
+        };
+        if !is_chance || !self.strikes() {
+            written.extend_from_slice(packet);
+            return;
+        }
+        match self.sabotage {
+            Sabotage::Drop | Sabotage::ForgetRetained => {}
+            Sabotage::Alter => {
+                written.extend_from_slice(packet);
+                *written.last_mut().expect("a packet has bytes") ^= 1;
+            }
+            _ => {
+                written.extend_from_slice(packet);
+                written.extend_from_slice(packet);
+            }
+        }
+    }
+
+    fn swap(&mut self, link: LinkId, publish: &Publish<'_>, packet: &[u8], written: &mut Vec<u8>) {
+        let topic = publish.topic_name.map_or("", |topic| topic.as_str());
+        let has_alias = publish.properties.topic_alias().is_some();
+        match self.held.remove(&link) {
+            Some(held) if held.topic == topic && held.qos == publish.qos => {
+                written.extend_from_slice(packet);
+                written.extend_from_slice(&held.bytes);
+            }
+            Some(held) => {
+                written.extend_from_slice(&held.bytes);
+                written.extend_from_slice(packet);
+                // It was not a chance after all.
+                self.deeds -= 1;
+            }
+            None if !publish.dup && !has_alias && self.strikes() => {
+                let held = Held { topic: topic.to_owned(), qos: publish.qos, bytes: packet.to_vec() };
+                self.held.insert(link, held);
+            }
+            None => written.extend_from_slice(packet),
+        }
+    }
+
+    /// Whether a letter to another shard is lost.
+    pub fn loses(&mut self, mail: &Mail) -> bool {
+        let is_chance = match self.sabotage {
+            Sabotage::DropMail => matches!(mail, Mail::Publish(_)),
+            Sabotage::DropRetainedMail => matches!(mail, Mail::Retain(_)),
+            _ => false,
+        };
+        is_chance && self.strikes()
+    }
+
+    fn strikes(&mut self) -> bool {
+        let strikes = self.random.once_in(self.times);
+        self.deeds += u64::from(strikes);
+        strikes
+    }
+}

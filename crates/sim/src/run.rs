@@ -1,0 +1,311 @@
+//! One run from one seed: rounds of life, each with a rest at its end, and a last day on which all is settled.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::BTreeSet,
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+};
+
+use dunlin_broker::input::Input;
+use dunlin_packet::{reason_code::ReasonCode, version::ProtocolVersion};
+
+use crate::{
+    faults::{Sabotage, Saboteur},
+    network::LinkId,
+    oracle::{
+        tally::{MINIMUMS_OF_A_RUN, Tally},
+        words::{Broken, Check, broken},
+    },
+    trace::Trace,
+    workload::{choices, client::Client},
+    world::World,
+};
+
+/// How a run is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Steps of the run, apart from rests.
+    pub steps: u64,
+    /// What the broker does wrong on purpose, and once in how many chances.
+    pub sabotage: Option<(Sabotage, u64)>,
+    /// Whether lines are kept for a person.
+    pub is_telling: bool,
+}
+
+/// Steps of a run of the usual length.
+pub const STEPS: u64 = 12_000;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { steps: STEPS, sabotage: None, is_telling: false }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// The promise that was broken, if any.
+    pub failure: Option<Broken>,
+    /// What was exercised.
+    pub tally: Tally,
+    /// All that passed the broker's face.
+    pub trace: Trace,
+    /// The conditions, in words.
+    pub conditions: String,
+    /// How often the broker did wrong on purpose.
+    pub deeds: u64,
+}
+
+/// Runs `seed`. A panic is a failure like any other.
+#[must_use]
+pub fn run(seed: u64, options: Options) -> Report {
+    silence_panics();
+    let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
+    let mut world = World::new(seed, options.steps, trace);
+    world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| world.live(options.steps)));
+    let failure = match outcome {
+        Ok(Ok(())) => None,
+        Ok(Err(broken)) => Some(*broken),
+        Err(panicked) => Some(panic_in_words(&*panicked)),
+    };
+    let tally = world.oracle.tally.clone();
+    let failure = failure.or_else(|| too_quiet(&tally, options.steps));
+    let plan = world.plan();
+    let conditions = format!("{} shards, {} Clients, {:?}", plan.shards, plan.clients, plan.settings);
+    let deeds = world.saboteur.as_ref().map_or(0, |saboteur| saboteur.deeds);
+    Report { seed, failure, tally, trace: world.trace, conditions, deeds }
+}
+
+/// A run in which nothing happened proves nothing.
+fn too_quiet(tally: &Tally, steps: u64) -> Option<Broken> {
+    let short = tally.shortfalls(MINIMUMS_OF_A_RUN);
+    if short.is_empty() || steps < STEPS {
+        return None;
+    }
+    Some(Broken { promise: format!("too little happened: {}", short.join(", ")), clause: "none", about: Vec::new() })
+}
+
+thread_local! {
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Panics are reported with their seed, not printed where they happen.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        panic::set_hook(Box::new(|info| LAST_PANIC.with_borrow_mut(|last| *last = info.to_string())));
+    });
+}
+
+fn panic_in_words(panicked: &(dyn Any + Send)) -> Broken {
+    let text = panicked.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panicked.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let place = LAST_PANIC.with_borrow(|last| if last.contains(&text) { last.clone() } else { text.clone() });
+    Broken { promise: format!("panic: {place}"), clause: "none", about: Vec::new() }
+}
+
+impl World {
+    /// Lives through the whole run.
+    ///
+    /// # Errors
+    /// The first promise that is broken.
+    pub fn live(&mut self, steps: u64) -> Check {
+        let mut left = steps;
+        for _ in 0..self.plan.rounds {
+            let steps = self.plan.steps_a_round.min(left);
+            left -= steps;
+            for _ in 0..steps {
+                self.step()?;
+            }
+            self.rest()?;
+            let ms = self.random.below(self.plan.leap_ms * 3);
+            self.pass(ms);
+        }
+        self.last_day()
+    }
+
+    /// Everything under way arrives and is answered; then nothing may be owed.
+    fn rest(&mut self) -> Check {
+        self.settle()?;
+        let mut resting: BTreeSet<LinkId> =
+            self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link)).collect();
+        resting.extend(self.rogues.iter().copied());
+        if let Some(link) = self.lobby.guests().find(|link| resting.contains(link)) {
+            return broken("MQTT-3.1.4-1", format!("{link} waits in the lobby for ever"), &[&link.to_string()]);
+        }
+        self.oracle.rests(&resting)?;
+        for (index, desk) in self.desks.iter().enumerate() {
+            self.oracle.checks_timeout(index, desk.next_timeout())?;
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that can happen without anybody doing anything new.
+    fn settle(&mut self) -> Check {
+        for pass in 0..PASSES_MAX {
+            if pass % 4 == 3 {
+                self.pass(1);
+            }
+            self.welcome();
+            let mut has_moved = false;
+            for link in self.lobby.ready(&self.network) {
+                has_moved = true;
+                self.lobby_step(link)?;
+            }
+            for index in self.ready_desks() {
+                has_moved = true;
+                self.turn(index, 40)?;
+            }
+            for index in 0..self.clients.len() {
+                has_moved |= self.client_reads(index, 1 << 20)?;
+                has_moved |= self.with_client(index, |client, scene| {
+                    let has_answers = client.attached.as_ref().is_some_and(|attached| !attached.answers.is_empty());
+                    client.send_answers(scene, usize::MAX);
+                    has_answers
+                });
+            }
+            self.rogues_read();
+            if !has_moved {
+                return Ok(());
+            }
+        }
+        broken("none", "the world does not come to rest".to_owned(), &[])
+    }
+
+    /// Everybody comes back and gets what waits; then everybody leaves for good, and nothing is left.
+    fn last_day(&mut self) -> Check {
+        self.reveal_all();
+        self.settle()?;
+        for index in 0..self.clients.len() {
+            if self.clients[index].attached.is_none() {
+                self.with_client(index, |client, scene| client.connect(scene, false));
+            }
+        }
+        self.rest()?;
+        let judge = self.call_judge();
+        self.rest()?;
+        if self.random.once_in(6) {
+            return self.stop();
+        }
+        self.sweep(judge)?;
+        self.with_client(judge, |judge, scene| judge.clear_retained(scene));
+        self.rest()?;
+        self.with_client(judge, |judge, scene| judge.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None));
+        self.rest()?;
+        self.take_census()
+    }
+
+    fn reveal_all(&mut self) {
+        for link in self.network.silent() {
+            self.network.reveal(link);
+        }
+    }
+
+    /// Somebody new who subscribes to everything. Returns its place.
+    fn call_judge(&mut self) -> usize {
+        let mut judge = Client::new(0, &mut self.random, &self.plan);
+        judge.make_plain("judge");
+        self.clients.push(judge);
+        let index = self.clients.len() - 1;
+        self.with_client(index, |judge, scene| {
+            judge.connect(scene, true);
+            // Clients need not wait for CONNACK (3.1.4), but this one is to know what is allowed.
+        });
+        index
+    }
+
+    /// Ends all Sessions but that of the judge.
+    fn sweep(&mut self, judge: usize) -> Check {
+        self.with_client(judge, |judge, scene| judge.subscribe_to_all(scene));
+        self.rest()?;
+        for index in (0..self.clients.len()).filter(|&index| index != judge) {
+            self.with_client(index, Client::cut);
+        }
+        self.rest()?;
+        for name in self.oracle.living_clients() {
+            if name == "judge" {
+                continue;
+            }
+            let mut heir = Client::new(0, &mut self.random, &self.plan);
+            heir.make_plain(&name);
+            self.clients.push(heir);
+            let index = self.clients.len() - 1;
+            self.with_client(index, |heir, scene| heir.connect(scene, true));
+        }
+        self.rest()?;
+        for index in (0..self.clients.len()).filter(|&index| index != judge) {
+            self.with_client(index, |client, scene| {
+                client.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None);
+            });
+        }
+        self.rest()
+    }
+
+    /// All Sessions have ended and no topic has a Retained Message: the broker holds nothing.
+    fn take_census(&mut self) -> Check {
+        for (index, desk) in self.desks.iter().enumerate() {
+            let census = desk.shard.census();
+            if census != dunlin_broker::inspect::Census::default() {
+                let promise = format!("all Sessions are over, but shard {index} holds {census:?}");
+                return broken("MQTT-4.1.0-2", promise, &[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The Server shuts down: all Clients are told and disconnected.
+    fn stop(&mut self) -> Check {
+        self.oracle.stops();
+        self.oracle.tally.count("shutdowns");
+        for index in 0..self.desks.len() {
+            self.oracle.begins_call(self.now_ms);
+            self.trace.note(|| format!("shard {index} < Stop"));
+            self.call(index, Input::Stop, None)?;
+        }
+        self.settle()?;
+        let open = self.desks.iter().map(|desk| desk.shard.census().connections).sum::<usize>();
+        if open > 0 {
+            return broken("3.14", format!("{open} connections are open after Stop"), &[]);
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Makes it one of no peculiarities, with this name.
+    fn make_plain(&mut self, id: &str) {
+        id.clone_into(&mut self.id);
+        self.version = ProtocolVersion::V5_0;
+        self.character.is_persistent = false;
+        self.character.keep_alive_s = 0;
+        self.character.receive_maximum = None;
+        self.character.maximum_packet_size = None;
+        self.character.is_slow = false;
+        self.character.is_sharer = false;
+        self.character.has_ids = false;
+        self.character.is_fickle = false;
+    }
+
+    fn subscribe_to_all(&mut self, scene: &mut crate::workload::client::Scene<'_>) {
+        if scene.plan.settings.wildcard_subscription_available {
+            self.subscribe_to(scene, &["#", "$d/#"]);
+        } else {
+            self.subscribe_to(scene, choices::TOPICS);
+        }
+    }
+
+    /// Takes the Retained Message of each topic away.
+    fn clear_retained(&mut self, scene: &mut crate::workload::client::Scene<'_>) {
+        for topic in scene.oracle.retained_topics() {
+            self.publish_empty(scene, &topic);
+        }
+    }
+}
+
+/// Passes over everything in which the world must come to rest.
+const PASSES_MAX: u32 = 20_000;
