@@ -33,11 +33,19 @@ pub fn serve(flags: &Flags) -> ExitCode {
 
 fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let config = load(flags)?;
-    log::start(&config.log);
-    let mut server = Server::start(&config, Chain::default())?;
+    let log = log::start(&config.log)?;
+    let code = play(&config);
+    if let Some(log) = log {
+        log.flush();
+    }
+    code
+}
+
+fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let mut server = Server::start(config, Chain::default())?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
-    let screen = Screen { config: &config, addresses: server.addresses(), shards: server.shards() };
+    let screen = Screen { config, addresses: server.addresses(), shards: server.shards() };
     if let Err(error) = screen.show(&mut io::stdout().lock()) {
         tracing::debug!(%error, "nobody reads the screen");
     }

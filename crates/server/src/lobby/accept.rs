@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::watch,
+    task::yield_now,
     time::{sleep, timeout},
 };
 
@@ -93,30 +94,35 @@ impl Door {
     }
 
     /// Accepting failed. Without descriptors the waiting connection would be there for ever and accepting
-    /// fail without end, so the spare one is spent on closing it.
+    /// fail without end, so the stranger who has been here longest must leave; if there is none, the spare
+    /// descriptor is spent on closing the new one.
     async fn trouble(&mut self, listener: &Listener, error: &io::Error) {
         match error.raw_os_error() {
             // It was gone before it was accepted.
             Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EINTR | libc::EPROTO) => {}
             Some(libc::EMFILE | libc::ENFILE) => {
-                self.spare = None;
-                if let Ok(Ok((stream, peer))) = timeout(PAUSE, listener.accept()).await {
-                    drop(stream);
-                    self.desk.refusals.note(
-                        peer,
-                        None,
-                        &"no descriptors left; raise the limit of open files",
-                    );
+                if self.desk.half_open.leave_oldest() {
+                    // Its task ends with the next look of the runtime.
+                    return yield_now().await;
                 }
-                self.spare = spare();
-                if self.spare.is_none() {
-                    sleep(PAUSE).await;
-                }
+                self.turn_away(listener).await;
             }
             _ => {
                 tracing::warn!(%error, "accepting a connection failed");
                 sleep(PAUSE).await;
             }
+        }
+    }
+
+    async fn turn_away(&mut self, listener: &Listener) {
+        self.spare = None;
+        if let Ok(Ok((stream, peer))) = timeout(PAUSE, listener.accept()).await {
+            drop(stream);
+            self.desk.refusals.note(peer, None, &"no descriptors left; raise the limit of open files");
+        }
+        self.spare = spare();
+        if self.spare.is_none() {
+            sleep(PAUSE).await;
         }
     }
 }

@@ -63,12 +63,11 @@ impl HalfOpen {
         *count += 1;
         inner.entered += 1;
         let number = inner.entered;
-        let oldest = if inner.by_age.len() >= self.max { inner.by_age.pop_first() } else { None };
+        let is_full = inner.by_age.len() >= self.max;
         inner.by_age.insert(number, None);
         drop(inner);
-        // Its permit is dropped with its task; that takes the lock again.
-        if let Some((_, Some(task))) = oldest {
-            task.abort();
+        if is_full {
+            self.leave_oldest();
         }
         Some(Permit { half_open: Arc::clone(self), number, origin })
     }
@@ -78,6 +77,15 @@ impl HalfOpen {
         if let Some(place) = self.lock().by_age.get_mut(&number) {
             *place = Some(task);
         }
+    }
+
+    /// Has the oldest leave; `false` if nobody is there.
+    pub(crate) fn leave_oldest(&self) -> bool {
+        let oldest = self.lock().by_age.pop_first();
+        if let Some((_, Some(task))) = &oldest {
+            task.abort();
+        }
+        oldest.is_some()
     }
 
     /// Ends the tasks of all.
