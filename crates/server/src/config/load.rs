@@ -261,86 +261,83 @@ mod tests {
         }
     }
 
+    /// Text, line, column, what was found, what was expected.
+    const MISTAKES: &[(&str, usize, usize, &str, &str)] = &[
+        (
+            "[mqtt]\n  recieve_maximum = 1",
+            2,
+            3,
+            "unknown key `recieve_maximum` in [mqtt]",
+            "a key of this table; did you mean `receive_maximum`?",
+        ),
+        (
+            "[mqtt]\nbind = \"::\"",
+            2,
+            1,
+            "unknown key `bind` in [mqtt]",
+            "`bind` in [[listener]], where it belongs",
+        ),
+        ("[log]\nx = 1", 2, 1, "unknown key `x` in [log]", "one of level, format"),
+        ("port = 1", 1, 1, "unknown name `port`", "`port` in [[listener]], where it belongs"),
+        ("[mqt]", 1, 2, "unknown name `mqt`", "a table known here; did you mean `mqtt`?"),
+        ("[x.y]", 1, 2, "unknown name `x`", "one of the tables server, listener, mqtt, limits, log"),
+        ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
+        ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
+        ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with `bind` and `port`"),
+        (
+            "[mqtt]\nmaximum_qos = 3",
+            2,
+            15,
+            "`maximum_qos` is 3, which is out of bounds",
+            "a whole number from 0 to 2",
+        ),
+        (
+            "[mqtt]\nmaximum_qos = -1",
+            2,
+            15,
+            "`maximum_qos` is -1, which is out of bounds",
+            "a whole number from 0 to 2",
+        ),
+        (
+            "[server]\nshards = \"two\"",
+            2,
+            10,
+            "`shards` is \"two\", which is of another type",
+            "a whole number from 0 to 64",
+        ),
+        (
+            "[mqtt]\nretain_available = 1",
+            2,
+            20,
+            "`retain_available` is 1, which is of another type",
+            "true or false",
+        ),
+        (
+            "[[listener]]\nbind = \"here\"",
+            2,
+            8,
+            "`bind` is \"here\", which is not an IP address",
+            "an IP address in quotes, such as \"127.0.0.1\" or \"::\"",
+        ),
+        (
+            "[log]\nlevel = \"loud\"",
+            2,
+            9,
+            "`level` is \"loud\", which is not one of the words known here",
+            "one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
+        ),
+        (
+            "[server]\ndata_dir = \"\"",
+            2,
+            12,
+            "`data_dir` is \"\", which is empty",
+            "a string in quotes, 1 to 4096 bytes long",
+        ),
+    ];
+
     #[test]
     fn mistakes_say_where_what_and_what_else() {
-        for (text, line, column, found, expected) in [
-            (
-                "[mqtt]\n  recieve_maximum = 1",
-                2,
-                3,
-                "unknown key `recieve_maximum` in [mqtt]",
-                "a key of this table; did you mean `receive_maximum`?",
-            ),
-            (
-                "[mqtt]\nbind = \"::\"",
-                2,
-                1,
-                "unknown key `bind` in [mqtt]",
-                "`bind` in [[listener]], where it belongs",
-            ),
-            ("[log]\nx = 1", 2, 1, "unknown key `x` in [log]", "one of level, format"),
-            ("port = 1", 1, 1, "unknown name `port`", "`port` in [[listener]], where it belongs"),
-            ("[mqt]", 1, 2, "unknown name `mqt`", "a table known here; did you mean `mqtt`?"),
-            ("[x.y]", 1, 2, "unknown name `x`", "one of the tables server, listener, mqtt, limits, log"),
-            ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
-            (
-                "[listener]\nport = 1",
-                1,
-                2,
-                "`listener` is not a list of tables",
-                "[[listener]], in two brackets",
-            ),
-            ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with `bind` and `port`"),
-            (
-                "[mqtt]\nmaximum_qos = 3",
-                2,
-                15,
-                "`maximum_qos` is 3, which is out of bounds",
-                "a whole number from 0 to 2",
-            ),
-            (
-                "[mqtt]\nmaximum_qos = -1",
-                2,
-                15,
-                "`maximum_qos` is -1, which is out of bounds",
-                "a whole number from 0 to 2",
-            ),
-            (
-                "[server]\nshards = \"two\"",
-                2,
-                10,
-                "`shards` is \"two\", which is of another type",
-                "a whole number from 0 to 64",
-            ),
-            (
-                "[mqtt]\nretain_available = 1",
-                2,
-                20,
-                "`retain_available` is 1, which is of another type",
-                "true or false",
-            ),
-            (
-                "[[listener]]\nbind = \"here\"",
-                2,
-                8,
-                "`bind` is \"here\", which is not an IP address",
-                "an IP address in quotes, such as \"127.0.0.1\" or \"::\"",
-            ),
-            (
-                "[log]\nlevel = \"loud\"",
-                2,
-                9,
-                "`level` is \"loud\", which is not one of the words known here",
-                "one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
-            ),
-            (
-                "[server]\ndata_dir = \"\"",
-                2,
-                12,
-                "`data_dir` is \"\", which is empty",
-                "a string in quotes, 1 to 4096 bytes long",
-            ),
-        ] {
+        for &(text, line, column, found, expected) in MISTAKES {
             assert_eq!(mistake(text), (line, column, found.to_owned(), expected.to_owned()), "{text}");
         }
     }

@@ -167,10 +167,10 @@ impl Slot {
 pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// How long the handling of what was read at once should take at most.
-const READ_TIME: Duration = Duration::from_millis(5);
+const READ_TIME: Duration = Duration::from_millis(4);
 
-/// A new connection is read 16 KiB at a time; it has to show that its bytes are quickly handled.
-const SLOWNESS_AT_FIRST: u8 = 4;
+/// A new connection is read 4 KiB at a time; it has to show that its bytes are quickly handled.
+const SLOWNESS_AT_FIRST: u8 = 6;
 
 /// At least 256 bytes are read at once.
 const SLOWNESS_MAX: u8 = 10;
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_slow_reading_is_followed_by_shorter_ones_and_fast_ones_by_longer_ones() {
         let mut slot = Slot { slowness: SLOWNESS_AT_FIRST, ..Slot::default() };
-        assert_eq!(slot.read_max(), 16 << 10);
+        assert_eq!(slot.read_max(), 4 << 10);
         for _ in 0..10 {
             slot.pace(slot.read_max(), Duration::from_micros(50));
         }
