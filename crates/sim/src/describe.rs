@@ -1,7 +1,8 @@
 //! Packets in one line, for the trace of a run that is to be read.
 
 use dunlin_packet::{
-    acks::Ack, connect::Connect, fixed_header::Frame, packet::Packet, publish::Publish, version::ProtocolVersion,
+    acks::Ack, connect::Connect, fixed_header::Frame, packet::Packet, publish::Publish,
+    version::ProtocolVersion,
 };
 
 /// The whole packets at the start of `bytes`, and how many bytes follow them.
@@ -40,7 +41,11 @@ fn packet_in_words(packet: &Packet<'_>) -> String {
                 let no_local = if options.no_local { " no-local" } else { "" };
                 let published = if options.retain_as_published { " as-published" } else { "" };
                 let handling = options.retain_handling as u8;
-                format!("{} qos{}{no_local}{published} rh{handling}", request.topic_filter, options.qos.value())
+                format!(
+                    "{} qos{}{no_local}{published} rh{handling}",
+                    request.topic_filter,
+                    options.qos.value()
+                )
             });
             let filters = filters.collect::<Vec<_>>().join("; ");
             let id = subscribe.properties.subscription_identifiers().next();
@@ -67,7 +72,12 @@ fn connect_in_words(connect: &Connect<'_>) -> String {
     let will = connect.will.as_ref().map(|will| {
         let payload = String::from_utf8_lossy(&will.payload[..will.payload.len().min(12)]).into_owned();
         let delay = will.properties.will_delay_interval_s().unwrap_or(0);
-        format!(" will {} {payload} qos{} retain {} delay {delay}s", will.topic_name, will.qos.value(), will.retain)
+        format!(
+            " will {} {payload} qos{} retain {} delay {delay}s",
+            will.topic_name,
+            will.qos.value(),
+            will.retain
+        )
     });
     format!(
         "CONNECT {:?} {:?} clean {} keep alive {}s expiry {:?} receive maximum {:?} packet size {:?} aliases {:?}{}",

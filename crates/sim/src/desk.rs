@@ -161,7 +161,12 @@ impl Desk {
     }
 
     /// Brings the shard's mail to the desks; `loses` says which letters are lost on the way.
-    pub fn post(&mut self, own: usize, peers: &mut [Option<&mut Desk>], mut loses: impl FnMut(&Mail) -> bool) {
+    pub fn post(
+        &mut self,
+        own: usize,
+        peers: &mut [Option<&mut Desk>],
+        mut loses: impl FnMut(&Mail) -> bool,
+    ) {
         let from = ShardId(own as u8);
         for (target, peer) in peers.iter_mut().enumerate() {
             let mut letters = std::mem::take(&mut self.outbox.routes[target]);

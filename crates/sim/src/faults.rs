@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use dunlin_broker::routing::mail::Mail;
-use dunlin_packet::{fixed_header::Frame, packet::Packet, publish::Publish, qos::QoS, version::ProtocolVersion};
+use dunlin_packet::{
+    fixed_header::Frame, packet::Packet, publish::Publish, qos::QoS, version::ProtocolVersion,
+};
 
 use crate::{network::LinkId, random::Random};
 

@@ -57,7 +57,8 @@ impl Lobby {
     /// Connections about which something can be done.
     #[must_use]
     pub fn ready(&self, network: &Network) -> Vec<LinkId> {
-        let ready = self.guests.iter().filter(|(link, guest)| guest.asked.is_some() || network.has_news(**link));
+        let ready =
+            self.guests.iter().filter(|(link, guest)| guest.asked.is_some() || network.has_news(**link));
         ready.map(|(link, _)| *link).collect()
     }
 
@@ -85,13 +86,7 @@ impl Lobby {
         self.follow(link, step, network, random)
     }
 
-    fn follow(
-        &mut self,
-        link: LinkId,
-        step: Step,
-        network: &mut Network,
-        random: &mut Random,
-    ) -> Outcome {
+    fn follow(&mut self, link: LinkId, step: Step, network: &mut Network, random: &mut Random) -> Outcome {
         let guest = self.guests.get_mut(&link).expect("it was just served");
         match step {
             Step::NeedBytes => Outcome::Waits,
@@ -125,7 +120,9 @@ impl Lobby {
 #[must_use]
 pub fn decide(credentials: &Credentials) -> Decision {
     match credentials.method.as_deref() {
-        None if credentials.user_name.as_deref() == Some("never") => Decision::Deny(ReasonCode::NotAuthorized),
+        None if credentials.user_name.as_deref() == Some("never") => {
+            Decision::Deny(ReasonCode::NotAuthorized)
+        }
         None => grant(),
         Some("echo") => echo(&credentials.data),
         Some(_) => Decision::Deny(ReasonCode::BadAuthenticationMethod), // [MQTT-4.12.0-1]

@@ -98,7 +98,8 @@ fn run_many(command: &Command) -> bool {
                     if place >= command.seeds {
                         return;
                     }
-                    let report = run(command.from + place, Options { steps: command.steps, ..Options::default() });
+                    let report =
+                        run(command.from + place, Options { steps: command.steps, ..Options::default() });
                     note(&report, command, &mut total.lock().expect("no run panics while it counts"));
                 }
             });

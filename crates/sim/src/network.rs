@@ -53,7 +53,8 @@ impl Network {
     /// Opens a connection on which `capacity` bytes fit before the Client has to read.
     pub fn open(&mut self, capacity: usize) -> LinkId {
         self.last += 1;
-        let link = Link { up: VecDeque::new(), up_end: None, down: VecDeque::new(), down_end: None, capacity };
+        let link =
+            Link { up: VecDeque::new(), up_end: None, down: VecDeque::new(), down_end: None, capacity };
         self.links.insert(LinkId(self.last), link);
         self.fresh.push(LinkId(self.last));
         LinkId(self.last)

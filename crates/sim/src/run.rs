@@ -87,7 +87,11 @@ fn too_quiet(tally: &Tally, steps: u64) -> Option<Broken> {
     if short.is_empty() || steps < STEPS {
         return None;
     }
-    Some(Broken { promise: format!("too little happened: {}", short.join(", ")), clause: "none", about: Vec::new() })
+    Some(Broken {
+        promise: format!("too little happened: {}", short.join(", ")),
+        clause: "none",
+        about: Vec::new(),
+    })
 }
 
 thread_local! {
@@ -136,7 +140,11 @@ impl World {
             self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link)).collect();
         resting.extend(self.rogues.iter().copied());
         if let Some(link) = self.lobby.guests().find(|link| resting.contains(link)) {
-            return broken("MQTT-3.1.4-1", format!("{link} waits in the lobby for ever"), &[&link.to_string()]);
+            return broken(
+                "MQTT-3.1.4-1",
+                format!("{link} waits in the lobby for ever"),
+                &[&link.to_string()],
+            );
         }
         self.oracle.rests(&resting)?;
         for (index, desk) in self.desks.iter().enumerate() {
@@ -164,7 +172,8 @@ impl World {
             for index in 0..self.clients.len() {
                 has_moved |= self.client_reads(index, 1 << 20)?;
                 has_moved |= self.with_client(index, |client, scene| {
-                    let has_answers = client.attached.as_ref().is_some_and(|attached| !attached.answers.is_empty());
+                    let has_answers =
+                        client.attached.as_ref().is_some_and(|attached| !attached.answers.is_empty());
                     client.send_answers(scene, usize::MAX);
                     has_answers
                 });
@@ -195,7 +204,9 @@ impl World {
         self.sweep(judge)?;
         self.with_client(judge, |judge, scene| judge.clear_retained(scene));
         self.rest()?;
-        self.with_client(judge, |judge, scene| judge.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None));
+        self.with_client(judge, |judge, scene| {
+            judge.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None)
+        });
         self.rest()?;
         self.take_census()
     }

@@ -85,7 +85,8 @@ impl Trace {
 
 /// Whether `word` stands in `line` and is not a part of a longer one.
 fn has_word(line: &str, word: &str) -> bool {
-    let is_part = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
+    let is_part =
+        |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
     line.match_indices(word).any(|(at, _)| {
         !is_part(line[..at].chars().next_back()) && !is_part(line[at + word.len()..].chars().next())
     })

@@ -207,7 +207,11 @@ impl World {
         self.rogues.retain(|&link| network.receive(link, 1 << 20).1.is_none());
     }
 
-    pub(crate) fn with_client<T>(&mut self, index: usize, act: impl FnOnce(&mut Client, &mut Scene<'_>) -> T) -> T {
+    pub(crate) fn with_client<T>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Client, &mut Scene<'_>) -> T,
+    ) -> T {
         let mut scene = Scene {
             random: &mut self.random,
             network: &mut self.network,
@@ -352,7 +356,8 @@ impl World {
         self.call(index, Input::Timeout, None)?;
         match self.desks[index].next_timeout() {
             Some(next) if next <= self.now_ms => {
-                let promise = format!("after Timeout at {} shard {index} wants another at {next}", self.now_ms);
+                let promise =
+                    format!("after Timeout at {} shard {index} wants another at {next}", self.now_ms);
                 broken("none", promise, &[])
             }
             _ => Ok(()),
@@ -468,7 +473,8 @@ impl World {
         let Some(seat) = desk.seats.get(&id) else { return };
         let is_written = desk.outbox.backlog(id) == 0;
         let is_given_up = seat.is_closing && !is_written && self.random.once_in(8);
-        if !seat.has_left && !(seat.is_closing && is_written) && !is_given_up {
+        let is_done = seat.has_left || is_given_up || seat.is_closing && is_written;
+        if !is_done {
             return;
         }
         let end = if is_given_up || self.random.once_in(12) { End::Reset } else { End::Closed };

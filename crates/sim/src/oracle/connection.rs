@@ -5,9 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use dunlin_packet::{
-    packet_identifier::PacketId, reason_code::ReasonCode, version::ProtocolVersion,
-};
+use dunlin_packet::{packet_identifier::PacketId, reason_code::ReasonCode, version::ProtocolVersion};
 
 use crate::{
     network::LinkId,

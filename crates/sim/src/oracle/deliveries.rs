@@ -28,7 +28,12 @@ struct Sent {
 
 impl Oracle {
     /// The broker has sent a message.
-    pub(crate) fn writes_publish(&mut self, link: LinkId, publish: &Publish<'_>, _encoded_len: usize) -> Check {
+    pub(crate) fn writes_publish(
+        &mut self,
+        link: LinkId,
+        publish: &Publish<'_>,
+        _encoded_len: usize,
+    ) -> Check {
         let topic = self.resolve_outgoing(link, publish)?;
         let Some(session) = self.session_of(link) else {
             return self.wrong(link, "MQTT-3.2.0-1", "PUBLISH before CONNACK".to_owned());
@@ -168,12 +173,7 @@ impl Oracle {
         Ok(number)
     }
 
-    fn goes_in_flight(
-        &mut self,
-        sent: Sent,
-        packet_id: PacketId,
-        delivery: usize,
-    ) -> Check {
+    fn goes_in_flight(&mut self, sent: Sent, packet_id: PacketId, delivery: usize) -> Check {
         let connection = &self.connections[&sent.link];
         let session = &mut self.sessions[sent.session];
         if session.find_in_flight(packet_id).is_some_and(|old| old.may_be_dropped) {
@@ -350,9 +350,11 @@ impl Oracle {
         if newest.is_none_or(|newest| newest >= last) || !self.messages.get(last).retain {
             return Ok(());
         }
-        let since = self.sessions[sent.session].replays.iter().rev().find(|replay| {
-            matches(&replay.filter, &sent.content.topic)
-        });
+        let since = self.sessions[sent.session]
+            .replays
+            .iter()
+            .rev()
+            .find(|replay| matches(&replay.filter, &sent.content.topic));
         let is_since = since.is_some_and(|replay| replay.asked < self.messages.get(last).at.tick);
         if !is_since {
             return Ok(());

@@ -23,7 +23,8 @@ impl Oracle {
         let version = self.connection(link).version;
         let name = self.connection(link).name();
         let frame = Frame::split(bytes, u32::MAX).ok().flatten();
-        let Some(Packet::Connack(connack)) = frame.and_then(|frame| Packet::decode(version, frame).ok()) else {
+        let Some(Packet::Connack(connack)) = frame.and_then(|frame| Packet::decode(version, frame).ok())
+        else {
             let promise = format!("{name}: the first packet is not CONNACK but {bytes:02x?}");
             return broken("MQTT-3.2.0-1", promise, &[&name]);
         };
@@ -40,7 +41,10 @@ impl Oracle {
         let name = connection.name();
         let wrong = |clause, what: String| broken(clause, format!("{name}: CONNACK {what}"), &[&name]);
         if connack.reason_code != ReasonCode::Success {
-            return wrong("MQTT-3.1.4-5", format!("refuses a Client that kept all rules: {}", connack.reason_code));
+            return wrong(
+                "MQTT-3.1.4-5",
+                format!("refuses a Client that kept all rules: {}", connack.reason_code),
+            );
         }
         if !connection.version.has_properties() {
             return Ok(());
@@ -82,7 +86,11 @@ impl Oracle {
         let Some(&old) = self.living.get(&client) else {
             return match connack.session_present {
                 false => Ok(false),
-                true => broken("MQTT-3.2.2-2", format!("{name}: Session Present, but there was no Session"), &[&client]),
+                true => broken(
+                    "MQTT-3.2.2-2",
+                    format!("{name}: Session Present, but there was no Session"),
+                    &[&client],
+                ),
             };
         };
         let is_overdue = self.sessions[old].expires_at_ms.is_some_and(|at| at <= self.moment.now_ms);
@@ -168,7 +176,8 @@ impl Oracle {
             _ if is_silent_too_long => Some(TIMED_OUT), // [MQTT-3.1.2-22]
             role => {
                 let told = last_disconnect(connection.version, bytes);
-                let promise = format!("{} was ended without reason ({told}); it is {role:?}", connection.name());
+                let promise =
+                    format!("{} was ended without reason ({told}); it is {role:?}", connection.name());
                 let client = Rc::clone(&connection.client);
                 return broken("MQTT-4.13.1-1", promise, &[&client, &link.to_string()]);
             }
@@ -280,7 +289,8 @@ impl Oracle {
             if session.shard != shard || session.link.is_some() {
                 continue;
             }
-            let is_will_due = session.will.as_ref().and_then(|will| will.due_ms).is_some_and(|at| at <= now_ms);
+            let is_will_due =
+                session.will.as_ref().and_then(|will| will.due_ms).is_some_and(|at| at <= now_ms);
             let is_over = session.expires_at_ms.is_some_and(|at| at <= now_ms);
             if is_will_due {
                 self.publishes_will(index);
@@ -296,12 +306,15 @@ impl Oracle {
     #[must_use]
     pub fn next_deadline(&self, shard: usize) -> Option<(u64, String)> {
         let sessions = self.living.values().map(|&index| &self.sessions[index]);
-        let of_sessions = sessions.filter(|session| session.shard == shard && session.link.is_none()).flat_map(|session| {
-            let will = session.will.as_ref().and_then(|will| will.due_ms);
-            let will = will.map(|at| (at, format!("the Will of {}", session.client)));
-            let expiry = session.expires_at_ms.map(|at| (at, format!("the end of the Session of {}", session.client)));
-            will.into_iter().chain(expiry)
-        });
+        let of_sessions =
+            sessions.filter(|session| session.shard == shard && session.link.is_none()).flat_map(|session| {
+                let will = session.will.as_ref().and_then(|will| will.due_ms);
+                let will = will.map(|at| (at, format!("the Will of {}", session.client)));
+                let expiry = session
+                    .expires_at_ms
+                    .map(|at| (at, format!("the end of the Session of {}", session.client)));
+                will.into_iter().chain(expiry)
+            });
         let connected = self.connections.values();
         let connected = connected.filter(|other| other.shard == shard && other.phase == Phase::Connected);
         let of_connections = connected.filter(|connection| connection.keep_alive_s > 0).map(|connection| {
@@ -331,8 +344,10 @@ fn last_disconnect(version: ProtocolVersion, bytes: &[u8]) -> String {
     let mut last = None;
     while let Ok(Some(frame)) = Frame::split(rest, u32::MAX) {
         rest = &rest[frame.encoded_len..];
-        if let Ok(Packet::Disconnect(Disconnect { reason_code, properties })) = Packet::decode(version, frame) {
-            last = Some(format!("{reason_code}, {}", properties.reason_string().unwrap_or("no Reason String")));
+        if let Ok(Packet::Disconnect(Disconnect { reason_code, properties })) = Packet::decode(version, frame)
+        {
+            last =
+                Some(format!("{reason_code}, {}", properties.reason_string().unwrap_or("no Reason String")));
         }
     }
     last.unwrap_or_else(|| "no DISCONNECT".to_owned())

@@ -1,61 +1,38 @@
-//! Shared Subscriptions: each message goes to one member of each group, and is not lost (4.8.2).
+//! The groups of Shared Subscriptions that the oracle knows (4.8.2).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
-use dunlin_packet::qos::QoS;
-
-use crate::{
-    network::LinkId,
-    oracle::{
-        matching::Matching,
-        messages::MessageKey,
-        session::{Content, Session, publish_bytes_max},
-        state::Oracle,
-        subscriptions::{matches, outcome_of_one},
-        words::{Check, broken},
-    },
-};
+use crate::oracle::{messages::MessageKey, subscriptions::matches};
 
 /// All groups that have ever had a member, by their whole Topic Filter.
 #[derive(Debug, Default)]
 pub struct Groups {
-    groups: BTreeMap<Rc<str>, Group>,
+    pub(crate) groups: BTreeMap<Rc<str>, Group>,
 }
 
 #[derive(Debug, Default)]
-struct Group {
+pub(crate) struct Group {
     /// Sessions that have ever been members, by number.
-    members: BTreeSet<usize>,
+    pub(crate) members: BTreeSet<usize>,
     /// Accepted messages that match and have not been checked.
-    unchecked: Vec<usize>,
+    pub(crate) unchecked: Vec<usize>,
     /// Accepted messages that a member must have got, by number.
-    owed: BTreeSet<usize>,
+    pub(crate) owed: BTreeSet<usize>,
     /// What was sent to members.
-    sent: BTreeMap<MessageKey, Vec<Sent>>,
+    pub(crate) sent: BTreeMap<MessageKey, Vec<Sent>>,
 }
 
 /// A message that a member was sent.
 #[derive(Debug)]
-struct Sent {
-    session: usize,
+pub(crate) struct Sent {
+    pub(crate) session: usize,
     /// Its number among the deliveries of the Session.
-    delivery: usize,
+    pub(crate) delivery: usize,
     /// Accepted messages that it may be, by number.
-    choices: Vec<usize>,
-}
-
-/// What is known of a message in a group.
-#[derive(PartialEq, Eq)]
-enum Finding {
-    /// It need not be sent to anybody.
-    Excused,
-    /// It may wait for a Client that is away.
-    Waiting,
-    /// This member has been there all the time: it, or another one, must have got it.
-    Owed(Rc<str>),
+    pub(crate) choices: Vec<usize>,
 }
 
 impl Groups {
@@ -72,154 +49,4 @@ impl Groups {
     pub fn join(&mut self, filter: &Rc<str>, index: usize) {
         self.groups.entry(Rc::clone(filter)).or_default().members.insert(index);
     }
-}
-
-impl Oracle {
-    /// A message is sent for a Shared Subscription: to a member, and to nobody else. [MQTT-4.8.2-3]
-    pub(crate) fn shared_delivery(
-        &mut self,
-        index: usize,
-        delivery: usize,
-        filter: &Rc<str>,
-        content: &Content,
-        has_properties: bool,
-    ) -> Check {
-        self.tally.count("shared deliveries");
-        let session = &self.sessions[index];
-        let (key, qos) = (session.deliveries[delivery].key.clone(), session.deliveries[delivery].qos);
-        let ids = has_properties.then_some(&content.ids[..]);
-        let is_due = |number: &usize| {
-            let accept = self.messages.get(*number);
-            let mut states = session.share_states(filter, accept.at.tick, self.moment.tick);
-            states.any(|sub| {
-                let outcome = sub.and_then(|sub| outcome_of_one(&sub, accept));
-                outcome.is_some_and(|outcome| outcome.is(qos, content.retain, ids))
-            })
-        };
-        let choices: Vec<usize> = self.messages.with_key(&key).filter(is_due).collect();
-        let client = Rc::clone(&session.client);
-        if choices.is_empty() {
-            let promise = format!("{client} got {key} of {filter} with QoS {} and {content:?}", qos.value());
-            return broken("MQTT-4.8.2-3", promise, &[&client, &key.to_string(), filter]);
-        }
-        let group = self.groups.groups.entry(Rc::clone(filter)).or_default();
-        let sent = group.sent.entry(key.clone()).or_default();
-        let others: BTreeSet<String> = sent.iter().map(|sent| self.sessions[sent.session].client.to_string()).collect();
-        sent.push(Sent { session: index, delivery, choices });
-        if assignment(sent, &self.sessions).is_some() {
-            return Ok(());
-        }
-        let promise = format!("{client} got {key} of {filter}, but so did {others:?}");
-        broken("MQTT-4.8.2-5", promise, &[&client, &key.to_string(), filter])
-    }
-
-    /// No mail is under way and the Clients on `resting` have acknowledged all they got: nothing may be lost.
-    pub(crate) fn check_groups(&mut self, resting: &BTreeSet<LinkId>) -> Check {
-        let mut groups = std::mem::take(&mut self.groups.groups);
-        let lost = groups.iter_mut().find_map(|(filter, group)| {
-            let (number, member) = self.check_group(filter, group, resting)?;
-            Some((Rc::clone(filter), number, member))
-        });
-        self.groups.groups = groups;
-        let Some((filter, number, member)) = lost else { return Ok(()) };
-        let accept = self.messages.get(number);
-        let (key, tick, publisher) = (accept.key.to_string(), accept.at.tick, &accept.publisher);
-        let promise = format!(
-            "no member of {filter} got {key} of {publisher} at tick {tick}, and {member} has been one all the time"
-        );
-        broken("4.8.2", promise, &[&key, &member, &filter])
-    }
-
-    /// Returns a message that is lost, and a member that should have got it.
-    fn check_group(
-        &self,
-        filter: &Rc<str>,
-        group: &mut Group,
-        resting: &BTreeSet<LinkId>,
-    ) -> Option<(usize, Rc<str>)> {
-        let numbers = std::mem::take(&mut group.unchecked);
-        let findings: Vec<_> =
-            numbers.iter().map(|&number| (number, self.find_in_group(filter, group, number, resting))).collect();
-        for (number, finding) in &findings {
-            match finding {
-                Finding::Excused => group.owed.remove(number),
-                Finding::Waiting | Finding::Owed(_) => group.owed.insert(*number),
-            };
-        }
-        let mut assignments: BTreeMap<&MessageKey, Option<Matching<usize>>> = BTreeMap::new();
-        for (number, finding) in findings {
-            let accept = self.messages.get(number);
-            let sent = group.sent.get(&accept.key).map_or(&[][..], Vec::as_slice);
-            let is_owed = |other: &usize| group.owed.contains(other);
-            let assignment = assignments.entry(&accept.key).or_insert_with(|| assignment(sent, &self.sessions));
-            let is_answered =
-                assignment.as_mut().is_some_and(|assignment| assignment.is_answered(&number, &is_owed));
-            match finding {
-                Finding::Excused => {}
-                _ if is_answered => {}
-                Finding::Waiting => group.unchecked.push(number),
-                Finding::Owed(member) => return Some((number, member)),
-            }
-        }
-        None
-    }
-
-    /// Whether a message must have been sent to a member, apart from whether it was.
-    fn find_in_group(
-        &self,
-        filter: &Rc<str>,
-        group: &Group,
-        number: usize,
-        resting: &BTreeSet<LinkId>,
-    ) -> Finding {
-        let accept = self.messages.get(number);
-        let (first, now) = (accept.at.tick, self.moment);
-        if accept.is_refused || !accept.is_sure || accept.has_expired(now.now_ms) {
-            return Finding::Excused;
-        }
-        // Members at any time since.
-        let members: Vec<&Session> = group
-            .members
-            .iter()
-            .map(|&index| &self.sessions[index])
-            .filter(|session| session.ended.is_none_or(|ended| ended >= first))
-            .filter(|session| session.share_states(filter, first, now.tick).any(|sub| sub.is_some()))
-            .collect();
-        let is_steady = |session: &&&Session| {
-            session.ended.is_none()
-                && session.opened < first
-                && session.share_states(filter, first, now.tick).all(|sub| sub.is_some())
-        };
-        let Some(steady) = members.iter().find(is_steady) else { return Finding::Excused };
-        let may_be_dropped = members.iter().any(|session| {
-            let is_fire_and_forget = accept.qos == QoS::AtMostOnce
-                || session
-                    .share_states(filter, first, now.tick)
-                    .any(|sub| sub.is_some_and(|sub| sub.options.qos == QoS::AtMostOnce));
-            is_fire_and_forget && !session.is_healthy_since(first)
-                || !session.takes(publish_bytes_max(accept, 1), first)
-        });
-        if may_be_dropped {
-            return Finding::Excused;
-        }
-        let is_away =
-            |session: &&Session| session.ended.is_none() && session.link.is_none_or(|link| !resting.contains(&link));
-        match members.iter().any(is_away) {
-            true => Finding::Waiting,
-            false => Finding::Owed(Rc::clone(&steady.client)),
-        }
-    }
-}
-
-/// Assigns each delivery that is not lost to an accepted message; `None` if there are more of them than messages.
-fn assignment(sent: &[Sent], sessions: &[Session]) -> Option<Matching<usize>> {
-    let mut assignment = Matching::new();
-    let held = sent.iter().filter(|sent| !is_lost(&sessions[sent.session], sent.delivery));
-    held.into_iter().all(|sent| assignment.add(sent.choices.clone())).then_some(assignment)
-}
-
-/// A QoS 1 message whose receiver has gone for good before it acknowledged: it goes to another member (4.8.2).
-fn is_lost(session: &Session, delivery: usize) -> bool {
-    let delivery = &session.deliveries[delivery];
-    session.ended.is_some() && !delivery.is_acknowledged && delivery.qos == QoS::AtLeastOnce
 }

@@ -192,7 +192,8 @@ impl Oracle {
     /// The broker has taken over a message, or published a Will. Returns its number.
     pub(crate) fn accept(&mut self, accept: Accept) -> usize {
         if accept.retain {
-            let what = if accept.payload.is_empty() { "retained messages deleted" } else { "retained messages set" };
+            let what =
+                if accept.payload.is_empty() { "retained messages deleted" } else { "retained messages set" };
             self.tally.count(what);
         }
         let (shard, topic, retain) = (accept.shard, Rc::clone(&accept.topic), accept.retain);
@@ -268,7 +269,8 @@ impl Oracle {
                 continue;
             }
             let sub = self.granted(&request, version, id);
-            owed.codes.push(ReasonCode::from_value(sub.options.qos.value()).expect("a granted QoS is a code"));
+            owed.codes
+                .push(ReasonCode::from_value(sub.options.qos.value()).expect("a granted QoS is a code"));
             if is_shared(&filter) {
                 let change = self.sessions[number].share(&filter, asked, Some(sub));
                 self.groups.join(&filter, number);
@@ -365,4 +367,3 @@ fn is_replay_wanted(sub: Sub, is_known: bool) -> bool {
 fn own_fault<T>(link: LinkId, what: &str) -> Check<T> {
     broken("none", format!("the simulated Client itself is wrong: {what}"), &[&link.to_string()])
 }
-

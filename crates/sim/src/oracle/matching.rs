@@ -12,6 +12,12 @@ pub struct Matching<D> {
     answered: BTreeMap<D, usize>,
 }
 
+impl<D: Ord + Clone> Default for Matching<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<D: Ord + Clone> Matching<D> {
     /// Makes an empty one.
     #[must_use]
@@ -32,6 +38,11 @@ impl<D: Ord + Clone> Matching<D> {
     /// Whether `due` is answered, if need be after a better assignment that takes from no due for which `is_owed` holds.
     pub fn is_answered(&mut self, due: &D, is_owed: &impl Fn(&D) -> bool) -> bool {
         self.answered.contains_key(due) || self.claim(due, is_owed, &mut BTreeSet::new())
+    }
+
+    /// The number of the delivery that answers `due`; see [`Matching::is_answered`].
+    pub fn answer_to(&mut self, due: &D, is_owed: &impl Fn(&D) -> bool) -> Option<usize> {
+        self.is_answered(due, is_owed).then(|| self.answered[due])
     }
 
     /// The due that the delivery answers for now.

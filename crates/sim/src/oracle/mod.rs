@@ -16,6 +16,7 @@ pub mod outgoing;
 pub mod resting;
 pub mod retained;
 pub mod session;
+pub mod sharing;
 pub mod state;
 pub mod subscriptions;
 pub mod tally;

@@ -126,7 +126,11 @@ impl Oracle {
             _ => (&mut connection.owed.pubacks, "MQTT-4.6.0-2"),
         };
         let Some(OwedAck { packet_id, accept, refusal }) = owed.front().copied() else {
-            return self.wrong(link, "4.3", format!("an acknowledgement of {} that is not due", ack.packet_id.value()));
+            return self.wrong(
+                link,
+                "4.3",
+                format!("an acknowledgement of {} that is not due", ack.packet_id.value()),
+            );
         };
         if packet_id != ack.packet_id {
             let what = format!("{} acknowledged before {}", ack.packet_id.value(), packet_id.value());
@@ -153,9 +157,10 @@ impl Oracle {
     fn check_nobody(&mut self, link: LinkId, number: usize) -> Check {
         let accept = self.messages.get(number);
         let at = accept.at.tick;
-        let subscriber = self.living.values().map(|&index| &self.sessions[index]).find(|session| {
-            session.outcomes(accept, at).iter().all(Option::is_some) && session.opened < at
-        });
+        let subscriber =
+            self.living.values().map(|&index| &self.sessions[index]).find(|session| {
+                session.outcomes(accept, at).iter().all(Option::is_some) && session.opened < at
+            });
         match subscriber.map(|session| session.client.to_string()) {
             None => Ok(()),
             Some(client) => {
@@ -183,7 +188,8 @@ impl Oracle {
         let (Some(place), Some(in_flight)) = (place, in_flight) else {
             return self.wrong(link, "4.3.3", format!("PUBREL {} that is not due", packet_id.value()));
         };
-        if !in_flight.is_released || in_flight.released_on == Some(link) || place < connection.pubrels_resent {
+        if !in_flight.is_released || in_flight.released_on == Some(link) || place < connection.pubrels_resent
+        {
             return self.wrong(link, "MQTT-4.6.0-4", format!("PUBREL {} out of turn", packet_id.value()));
         }
         in_flight.released_on = Some(link);
@@ -277,7 +283,8 @@ impl Oracle {
         let connection = self.connection(link);
         connection.told = Some(disconnect.reason_code);
         connection.is_silent = true;
-        if !connection.version.has_properties() || disconnect.properties.session_expiry_interval_s().is_some() {
+        if !connection.version.has_properties() || disconnect.properties.session_expiry_interval_s().is_some()
+        {
             return self.wrong(link, "MQTT-3.14.2-2", format!("{disconnect:?}"));
         }
         if !connection.is_closing || connection.to_tell.is_none() {
@@ -286,4 +293,3 @@ impl Oracle {
         Ok(())
     }
 }
-

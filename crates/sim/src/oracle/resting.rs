@@ -74,7 +74,8 @@ impl Oracle {
             return broken("MQTT-4.4.0-1", promise, &[&session.client, &key]);
         }
         let link = session.link;
-        let lost = session.deliveries.iter().find(|delivery| !delivery.is_met && delivery.qos > QoS::AtMostOnce);
+        let lost =
+            session.deliveries.iter().find(|delivery| !delivery.is_met && delivery.qos > QoS::AtMostOnce);
         let Some(lost) = lost.filter(|lost| link.is_some() && !lost.may_be_dropped) else { return Ok(()) };
         let key = lost.key.to_string();
         let promise = format!("{} acknowledged {key}, but its application never got it", session.client);
@@ -143,7 +144,9 @@ impl Oracle {
                 continue;
             }
             checked.push(number);
-            if session.link != Some(replay.link) || session.timeline.latest().get(&replay.filter) != Some(&replay.sub) {
+            if session.link != Some(replay.link)
+                || session.timeline.latest().get(&replay.filter) != Some(&replay.sub)
+            {
                 continue;
             }
             for topic in self.retained.topics().filter(|topic| matches(&replay.filter, topic)) {
@@ -162,11 +165,13 @@ impl Oracle {
             || accept.has_expired(self.moment.now_ms)
             || replay.sub.options.no_local && accept.publisher == session.client
             || !session.takes(publish_bytes_max(accept, 1), replay.asked);
-        let is_qos_0 = outcome_of_one(&replay.sub, accept).is_none_or(|outcome| outcome.qos == QoS::AtMostOnce);
+        let is_qos_0 =
+            outcome_of_one(&replay.sub, accept).is_none_or(|outcome| outcome.qos == QoS::AtMostOnce);
         if is_excused || is_qos_0 && !session.is_healthy_since(replay.asked) {
             return Ok(());
         }
-        let mut since = session.deliveries.iter().rev().take_while(|delivery| delivery.at.tick >= replay.asked);
+        let mut since =
+            session.deliveries.iter().rev().take_while(|delivery| delivery.at.tick >= replay.asked);
         if since.any(|delivery| delivery.key == accept.key) {
             return Ok(());
         }

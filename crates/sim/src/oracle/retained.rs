@@ -53,7 +53,8 @@ impl RetainedTopics {
     pub fn current(&self, messages: &Messages, topic: &str) -> Vec<usize> {
         let home = self.home(topic);
         let all = self.topics.get(topic).map_or(&[][..], Vec::as_slice);
-        let all: Vec<usize> = all.iter().copied().filter(|&number| !messages.get(number).is_refused).collect();
+        let all: Vec<usize> =
+            all.iter().copied().filter(|&number| !messages.get(number).is_refused).collect();
         let is_last = |&number: &usize| {
             let mut later = all.iter().rev().take_while(|&&other| other > number);
             !later.any(|&other| self.is_after(messages, home, other, number))

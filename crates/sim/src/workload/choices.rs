@@ -6,28 +6,29 @@ use crate::random::Random;
 
 /// Topic Names of ordinary messages.
 pub const TOPICS: &[&str] = &[
-    "a", "a/b", "a/c", "a/b/c", "a//b", "/", "/a", "x/1", "x/2", "x/3", "$d/a", "ä/€", "q/1", "q/2", "q/x/1", "w/all",
+    "a", "a/b", "a/c", "a/b/c", "a//b", "/", "/a", "x/1", "x/2", "x/3", "$d/a", "ä/€", "q/1", "q/2", "q/x/1",
+    "w/all",
 ];
 
 /// Topic Filters that match no topic below `q`.
 pub const PLAIN_FILTERS: &[&str] = &[
-    "a", "a/b", "a/c", "a//b", "/", "/a", "a/#", "a/+", "+/b", "a/+/c", "x/1", "x/2", "x/#", "x/+", "$d/a", "$d/#",
-    "w/#", "w/+", "ä/+", "/#", "a/b/#", "+/b/c", "a/b/c/#",
+    "a", "a/b", "a/c", "a//b", "/", "/a", "a/#", "a/+", "+/b", "a/+/c", "x/1", "x/2", "x/#", "x/+", "$d/a",
+    "$d/#", "w/#", "w/+", "ä/+", "/#", "a/b/#", "+/b/c", "a/b/c/#",
 ];
 
 /// Topic Filters that match topics below `q`, and others.
 pub const WIDE_FILTERS: &[&str] = &["#", "+/#", "+/+", "q/#", "q/1", "q/+", "+", "+/x/+", "q/x/1"];
 
 /// Topic Filters of Shared Subscriptions, all below `q`.
-pub const SHARED_FILTERS: &[&str] = &[
-    "$share/g1/q/#", "$share/g2/q/#", "$share/g1/q/1", "$share/g1/q/+", "$share/g3/q/x/1", "$share/g/q/2",
-];
+pub const SHARED_FILTERS: &[&str] =
+    &["$share/g1/q/#", "$share/g2/q/#", "$share/g1/q/1", "$share/g1/q/+", "$share/g3/q/x/1", "$share/g/q/2"];
 
 /// Topic Filters of Shared Subscriptions that match much.
 pub const WIDE_SHARED_FILTERS: &[&str] = &["$share/g1/#", "$share/g4/+/+"];
 
 /// Texts that are no Topic Filters.
-pub const INVALID_FILTERS: &[&str] = &["a/#/b", "a+", "#a", "$share/g", "$share//a", "$share/g+/a", "$share/g/"];
+pub const INVALID_FILTERS: &[&str] =
+    &["a/#/b", "a+", "#a", "$share/g", "$share//a", "$share/g+/a", "$share/g/"];
 
 /// One of 0, 1 and 2, at most `maximum`.
 pub fn qos(random: &mut Random, maximum: QoS) -> QoS {

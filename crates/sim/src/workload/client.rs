@@ -195,7 +195,8 @@ impl Client {
         }
         let is_v5 = self.version.has_properties();
         // An empty Client Identifier goes with a new Session before 5.0 [MQTT3-3.1.3-7].
-        let clean_start = clean_start || self.id.is_empty() && !is_v5 || !is_v5 && !self.character.is_persistent;
+        let clean_start =
+            clean_start || self.id.is_empty() && !is_v5 || !is_v5 && !self.character.is_persistent;
         // Once it has forgotten its Session it cannot go on with the one that the Server may have. [MQTT-3.2.2-4]
         let clean_start = clean_start || self.has_forgotten;
         if clean_start {
@@ -237,7 +238,12 @@ impl Client {
         }
     }
 
-    fn connect_properties<'a>(&'a self, random: &mut Random, expiry_s: u32, properties: &mut Vec<Property<'a>>) {
+    fn connect_properties<'a>(
+        &'a self,
+        random: &mut Random,
+        expiry_s: u32,
+        properties: &mut Vec<Property<'a>>,
+    ) {
         let character = &self.character;
         if expiry_s > 0 {
             properties.push(Property::SessionExpiryInterval(expiry_s));
@@ -313,7 +319,10 @@ impl Client {
     pub fn keep_alive(&mut self, scene: &mut Scene<'_>) {
         let Some(attached) = &self.attached else { return };
         let silence_ms = scene.now_ms.saturating_sub(attached.last_sent_ms);
-        if attached.is_connected && attached.keep_alive_s > 0 && silence_ms >= u64::from(attached.keep_alive_s) * 900 {
+        if attached.is_connected
+            && attached.keep_alive_s > 0
+            && silence_ms >= u64::from(attached.keep_alive_s) * 900
+        {
             self.send(scene, &Packet::Pingreq);
         }
     }
@@ -344,7 +353,7 @@ fn character(random: &mut Random, version: ProtocolVersion, plan: &Plan) -> Char
     let are_ids_available = plan.settings.subscription_identifier_available;
     let is_nameless = random.once_in(10) && version != ProtocolVersion::V3_1;
     Character {
-        is_persistent: random.percent(70) && !(is_nameless && !is_v5),
+        is_persistent: random.percent(70) && (is_v5 || !is_nameless),
         keep_alive_s: random.pick(&[0, 0, 5, 20]),
         receive_maximum: random.pick(&[None, None, Some(1), Some(3), Some(20)]),
         maximum_packet_size: random.pick(&[None, None, None, Some(2_000), Some(150)]),

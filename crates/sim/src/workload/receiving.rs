@@ -1,9 +1,16 @@
 //! What a Client does with what the Server sends.
 
 use dunlin_packet::{
-    acks::Ack, auth::Auth, connack::Connack, fixed_header::Frame, packet::Packet, packet_identifier::PacketId,
+    acks::Ack,
+    auth::Auth,
+    connack::Connack,
+    fixed_header::Frame,
+    packet::Packet,
+    packet_identifier::PacketId,
     property::{list::PropertyList, value::Property},
-    publish::Publish, qos::QoS, reason_code::ReasonCode,
+    publish::Publish,
+    qos::QoS,
+    reason_code::ReasonCode,
 };
 use dunlin_protocol::{
     inbound::Received,
@@ -78,12 +85,8 @@ impl Client {
                 };
                 self.answer(&Packet::Pubcomp(Ack::with_reason(ack.packet_id, code)), None);
             }
-            Packet::Pubcomp(ack) => {
-                // One for an identifier that it never used is the answer to an odd PUBREL.
-                if self.outbound.pubcomp(ack.packet_id).is_ok() {
-                    self.send_again(scene);
-                }
-            }
+            // One for an identifier that it never used is the answer to an odd PUBREL.
+            Packet::Pubcomp(ack) if self.outbound.pubcomp(ack.packet_id).is_ok() => self.send_again(scene),
             Packet::Suback(suback) => self.takes_answer(suback.packet_id),
             Packet::Unsuback(unsuback) => self.takes_answer(unsuback.packet_id),
             Packet::Disconnect(_) => {
@@ -227,7 +230,8 @@ impl Client {
     /// Sends at most `max` answers, in order. [MQTT-4.6.0-2] [MQTT-4.6.0-3] [MQTT-4.6.0-4]
     pub fn send_answers(&mut self, scene: &mut Scene<'_>, max: usize) {
         for _ in 0..max {
-            let Some(answer) = self.attached.as_mut().and_then(|attached| attached.answers.pop_front()) else {
+            let Some(answer) = self.attached.as_mut().and_then(|attached| attached.answers.pop_front())
+            else {
                 return;
             };
             self.send_bytes(scene, &answer.bytes);

@@ -3,11 +3,18 @@
 use std::rc::Rc;
 
 use dunlin_packet::{
-    acks::Ack, auth::Auth, packet::Packet, packet_identifier::PacketId,
+    acks::Ack,
+    auth::Auth,
+    packet::Packet,
+    packet_identifier::PacketId,
     property::{list::PropertyList, value::Property},
-    publish::Publish, qos::QoS, reason_code::ReasonCode,
+    publish::Publish,
+    qos::QoS,
+    reason_code::ReasonCode,
     subscribe::{RetainHandling, Subscribe, SubscriptionFilters, SubscriptionOptions, SubscriptionRequest},
-    topic::name::TopicName, unsubscribe::{TopicFilters, Unsubscribe}, version::ProtocolVersion,
+    topic::name::TopicName,
+    unsubscribe::{TopicFilters, Unsubscribe},
+    version::ProtocolVersion,
 };
 use dunlin_protocol::topic_aliases::AliasChoice;
 
@@ -147,7 +154,10 @@ impl Client {
         let filters = if id.is_some() { &filters[..1] } else { filters };
         let requests: Vec<_> = filters
             .iter()
-            .map(|filter| SubscriptionRequest { topic_filter: filter, options: self.choose_options(scene, filter) })
+            .map(|filter| SubscriptionRequest {
+                topic_filter: filter,
+                options: self.choose_options(scene, filter),
+            })
             .collect();
         let items: Vec<_> = id.map(Property::SubscriptionIdentifier).into_iter().collect();
         let subscribe = Subscribe {
@@ -232,8 +242,11 @@ impl Client {
         let Some(packet_id) = self.outbound.reserve() else { return };
         let count = scene.random.pick(&[1, 1, 2, 4]);
         let filters: Vec<&str> = (0..count).map(|_| self.choose_filter(scene.random)).collect();
-        let unsubscribe =
-            Unsubscribe { packet_id, properties: PropertyList::EMPTY, filters: TopicFilters::from_slice(&filters) };
+        let unsubscribe = Unsubscribe {
+            packet_id,
+            properties: PropertyList::EMPTY,
+            filters: TopicFilters::from_slice(&filters),
+        };
         self.send_request(scene, packet_id, &Packet::Unsubscribe(unsubscribe));
     }
 
@@ -252,7 +265,9 @@ impl Client {
 
     /// Authenticates again, if it uses extended authentication (4.12.1).
     pub fn authenticate_again(&mut self, scene: &mut Scene<'_>) {
-        let Some(attached) = self.attached.as_mut().filter(|attached| !attached.is_authenticating) else { return };
+        let Some(attached) = self.attached.as_mut().filter(|attached| !attached.is_authenticating) else {
+            return;
+        };
         if !self.character.has_method || !self.version.has_properties() {
             return;
         }

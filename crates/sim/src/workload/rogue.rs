@@ -203,14 +203,24 @@ const AT_THE_DOOR: &[AtTheDoor] = &[
         &[ReasonCode::ClientIdentifierNotValid],
         true, // [MQTT3-3.1.3-8]
     ),
-    ("a password without user name in 3.1.1", b"\x10\x10\x00\x04MQTT\x04\x42\x00\x00\x00\x01z\x00\x01p", &[], false),
+    (
+        "a password without user name in 3.1.1",
+        b"\x10\x10\x00\x04MQTT\x04\x42\x00\x00\x00\x01z\x00\x01p",
+        &[],
+        false,
+    ),
     (
         "Receive Maximum twice",
         b"\x10\x14\x00\x04MQTT\x05\x02\x00\x00\x06\x21\x00\x05\x21\x00\x05\x00\x01z",
         PROTOCOL_ERROR,
         false,
     ),
-    ("Receive Maximum 0", b"\x10\x11\x00\x04MQTT\x05\x02\x00\x00\x03\x21\x00\x00\x00\x01z", PROTOCOL_ERROR, false),
+    (
+        "Receive Maximum 0",
+        b"\x10\x11\x00\x04MQTT\x05\x02\x00\x00\x03\x21\x00\x00\x00\x01z",
+        PROTOCOL_ERROR,
+        false,
+    ),
     (
         "Authentication Data without method",
         b"\x10\x12\x00\x04MQTT\x05\x02\x00\x00\x04\x16\x00\x01x\x00\x01z",
