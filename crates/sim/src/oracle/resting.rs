@@ -164,7 +164,8 @@ impl Oracle {
             || !accept.is_sure
             || accept.has_expired(self.moment.now_ms)
             || replay.sub.options.no_local && accept.publisher == session.client
-            || !session.takes(publish_bytes_max(accept, 1), replay.asked);
+            // It may come live in its stead, with the Subscription Identifiers of all that match.
+            || !session.takes(publish_bytes_max(accept, session.timeline.latest().len()), replay.asked);
         let is_qos_0 =
             outcome_of_one(&replay.sub, accept).is_none_or(|outcome| outcome.qos == QoS::AtMostOnce);
         if is_excused || is_qos_0 && !session.is_healthy_since(replay.asked) {

@@ -113,16 +113,26 @@ impl Oracle {
             let is_owed = |other: &usize| group.owed.contains(other);
             let assignment =
                 assignments.entry(&accept.key).or_insert_with(|| assignment(sent, &self.sessions));
-            let is_answered =
-                assignment.as_mut().is_some_and(|assignment| assignment.is_answered(&number, &is_owed));
+            let answer = assignment.as_mut().and_then(|assignment| assignment.answer_to(&number, &is_owed));
             match finding {
                 Finding::Excused => {}
-                _ if is_answered => {}
+                _ if answer.is_some_and(|answer| self.is_final(sent, answer)) => {}
+                // A message in flight may still become another member's.
+                _ if answer.is_some() => group.unchecked.push(number),
                 Finding::Waiting => group.unchecked.push(number),
                 Finding::Owed(member) => return Some((number, member)),
             }
         }
         None
+    }
+
+    /// Whether a delivery, the one of those not lost with this number, cannot be lost any more.
+    fn is_final(&self, sent: &[Sent], answer: usize) -> bool {
+        let mut held = sent.iter().filter(|sent| !is_lost(&self.sessions[sent.session], sent.delivery));
+        held.nth(answer).is_some_and(|held| {
+            let delivery = &self.sessions[held.session].deliveries[held.delivery];
+            delivery.is_acknowledged || delivery.qos != QoS::AtLeastOnce
+        })
     }
 
     /// Whether a message must have been sent to a member, apart from whether it was.
