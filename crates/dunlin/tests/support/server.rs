@@ -92,11 +92,6 @@ impl Server {
         self.program.signal(signal);
         self.program.await_exit_within(bound)
     }
-
-    /// The running program, for its lines and signals.
-    pub(crate) fn program(&mut self) -> &mut Program {
-        &mut self.program
-    }
 }
 
 /// The program with `arguments`, started and not waited for.
