@@ -94,13 +94,12 @@ fn embedded(payload: &[u8]) -> Result<String, NotJson> {
     Ok(layout(json, false))
 }
 
+const USER_PROPERTIES: &str = "user-properties";
+
 fn properties(list: &PropertyList<'_>) -> String {
     let pairs: Vec<_> = list.user_properties().map(|(name, value)| (name, text(value))).collect();
-    let mut fields = Vec::new();
-    if !pairs.is_empty() {
-        let pairs = object(pairs.iter().map(|(name, value)| (*name, value.as_str())));
-        fields.push(("user-properties".to_owned(), pairs));
-    }
+    let pairs = object(pairs.iter().map(|(name, value)| (*name, value.as_str())));
+    let mut fields: Vec<(String, String)> = Vec::new();
     for property in list.iter() {
         let value = match property {
             Property::PayloadFormatIndicator(value) => u8::from(value).to_string(),
@@ -110,6 +109,11 @@ fn properties(list: &PropertyList<'_>) -> String {
             Property::TopicAlias(value) => value.to_string(),
             Property::ContentType(value) | Property::ResponseTopic(value) => text(value),
             Property::CorrelationData(value) => quoted(value),
+            // All of them together, where the first one stood.
+            Property::UserProperty(..) if fields.iter().all(|(name, _)| name != USER_PROPERTIES) => {
+                fields.push((USER_PROPERTIES.into(), pairs.clone()));
+                continue;
+            }
             _ => continue,
         };
         fields.push((spelled(property.id()), value));
