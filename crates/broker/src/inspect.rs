@@ -1,6 +1,6 @@
 //! What a shard holds, in numbers.
 
-use crate::shard::Shard;
+use crate::{ids::ConnectionId, shard::Shard};
 
 /// The contents of one shard, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,14 @@ pub struct Census {
 }
 
 impl Shard {
+    /// The Network Connection that uses `client_id` now. Who hands in an [`Arrival`](crate::input::Arrival) should
+    /// first hand in what that one has sent: it was sent before.
+    #[must_use]
+    pub fn connection_of(&self, client_id: &str) -> Option<ConnectionId> {
+        let index = self.state.sessions.find(client_id)?;
+        self.state.sessions[index].connection
+    }
+
     /// Counts everything; the time grows with the number of Sessions.
     #[must_use]
     pub fn census(&self) -> Census {

@@ -49,6 +49,9 @@ type Reaction = Box<dyn FnMut(&Told, &mut Outbox) + Send>;
 struct StandIn {
     told: Sender<Told>,
     reaction: Reaction,
+    /// All who come are the same Client.
+    is_one_client: bool,
+    last: Option<ConnectionId>,
 }
 
 impl Machine for StandIn {
@@ -62,12 +65,19 @@ impl Machine for StandIn {
             Input::Stop => Told::Stop,
             other => panic!("the tests do not cause {other:?}"),
         };
+        if let Told::Arrived(number, _) = told {
+            self.last = Some(ConnectionId(number));
+        }
         self.told.send(told.clone()).expect("the test listens");
         (self.reaction)(&told, out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
         None
+    }
+
+    fn connection_of(&self, _: &str) -> Option<ConnectionId> {
+        self.last.filter(|_| self.is_one_client)
     }
 }
 
@@ -103,7 +113,7 @@ impl Bench {
         shards
             .map(|((poller, reaction), shard)| {
                 let (sender, told) = channel();
-                let machine = StandIn { told: sender, reaction };
+                let machine = StandIn { told: sender, reaction, is_one_client: false, last: None };
                 Self {
                     turns: Turns::new(ShardId(shard), machine, poller, around.clone()),
                     told,
@@ -119,6 +129,15 @@ impl Bench {
     fn connect(&mut self, unread: &[u8]) -> (TcpStream, u32) {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(WAIT)).unwrap();
+        self.admit(unread);
+        match self.until(|told| matches!(told, Told::Arrived(..))).pop() {
+            Some(Told::Arrived(number, bytes)) if bytes == unread => (client, number),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Hands in the Client that has just connected to the listener.
+    fn admit(&self, unread: &[u8]) {
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let admission = Admission {
@@ -129,10 +148,6 @@ impl Bench {
             permit: None,
         };
         self.post.admit(self.turns.shard, admission);
-        match self.until(|told| matches!(told, Told::Arrived(..))).pop() {
-            Some(Told::Arrived(number, bytes)) if bytes == unread => (client, number),
-            other => panic!("{other:?}"),
-        }
     }
 
     /// Turns until the stand-in was told `wanted`; returns all it was told.
@@ -211,6 +226,27 @@ fn bytes_go_in_and_out_and_the_end_is_told() {
     assert_eq!(all.first(), Some(&Told::Received(number, b"c".to_vec())));
     assert_eq!(all.last(), Some(&Told::Left(number, Cause::Closed)));
     assert_eq!((bench.turns.connections.count(), bench.seats.taken()), (0, 0));
+}
+
+#[test]
+fn what_was_sent_before_coming_again_is_read_before() {
+    let mut bench = Bench::new(|told, out| match told {
+        Told::Received(number, bytes) if bytes == b"last words" => out.closings.push(ConnectionId(*number)),
+        _ => {}
+    });
+    bench.turns.machine.is_one_client = true;
+    let (mut old, old_number) = bench.connect(b"");
+    old.write_all(b"last words").unwrap();
+    old.shutdown(Shutdown::Write).unwrap();
+    let mut new = TcpStream::connect(bench.listener.local_addr().unwrap()).unwrap();
+    bench.admit(b"");
+    let told = bench.until(|told| matches!(told, Told::Arrived(..)));
+    assert_eq!(told.first(), Some(&Told::Received(old_number, b"last words".to_vec())));
+    // Whichever number the new one has, the end of the old one was not its own.
+    new.write_all(b"here").unwrap();
+    let told = bench.until(|told| matches!(told, Told::Received(_, bytes) if bytes == b"here"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    bench.until_closed(1);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) trait Machine {
     fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Outbox);
     /// When [`Input::Timeout`] is due.
     fn next_timeout(&self) -> Option<Instant>;
+    /// The connection that uses a Client Identifier now.
+    fn connection_of(&self, client_id: &str) -> Option<ConnectionId>;
 }
 
 impl Machine for Shard {
@@ -45,6 +47,10 @@ impl Machine for Shard {
 
     fn next_timeout(&self) -> Option<Instant> {
         Shard::next_timeout(self)
+    }
+
+    fn connection_of(&self, client_id: &str) -> Option<ConnectionId> {
+        Shard::connection_of(self, client_id)
     }
 }
 
@@ -78,6 +84,8 @@ pub(crate) struct Turns<M> {
     /// The same, for the broker.
     pub(super) now: Instant,
     inbox: Contents,
+    /// Clients that are to be let in.
+    admissions: VecDeque<Admission>,
     /// Connections that may have something to read; each stands there once.
     pub(super) ready: VecDeque<ConnectionId>,
     /// Connections to be written to.
@@ -111,6 +119,7 @@ impl<M: Machine> Turns<M> {
             began: Monotonic::now(),
             now,
             inbox: Contents::default(),
+            admissions: VecDeque::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             drained: Vec::new(),
@@ -159,8 +168,8 @@ impl<M: Machine> Turns<M> {
     }
 
     fn has_work(&self) -> bool {
-        let can_read = !self.ready.is_empty() && !self.is_kept_back;
-        can_read || !self.inbox.letters.is_empty() || !self.drained.is_empty()
+        let has_sockets = !self.ready.is_empty() || !self.admissions.is_empty();
+        (has_sockets && !self.is_kept_back) || !self.inbox.letters.is_empty() || !self.drained.is_empty()
     }
 
     /// The time until something is due; `None` if nothing ever is.
@@ -175,15 +184,30 @@ impl<M: Machine> Turns<M> {
         if self.inbox.letters.is_empty() {
             self.around.post.take(self.shard, &mut self.inbox);
         }
-        for admission in std::mem::take(&mut self.inbox.admissions) {
-            self.admit(admission);
-        }
+        self.admissions.extend(self.inbox.admissions.drain(..));
+        self.admit_all();
         for answer in std::mem::take(&mut self.inbox.answers) {
             self.answered(answer);
         }
         if std::mem::take(&mut self.inbox.is_stopping) && self.stop_at.is_none() {
             self.stop_at = Some(self.now + STOP_TIME);
             self.tell(None, Input::Stop);
+        }
+    }
+
+    fn admit_all(&mut self) {
+        while !self.is_kept_back
+            && let Some(admission) = self.admissions.pop_front()
+        {
+            if let Some(old) = self.machine.connection_of(&admission.request.client_id) {
+                self.read_out(old);
+                // If that was its end, the number of the old connection may become that of the new one.
+                self.flush();
+            }
+            if self.is_kept_back {
+                return self.admissions.push_front(admission);
+            }
+            self.admit(admission);
         }
     }
 
@@ -202,6 +226,20 @@ impl<M: Machine> Turns<M> {
         self.outbox.open(connection);
         let arrival = Box::new(Arrival { connection, request: *request, unread });
         self.tell(Some(connection), Input::Arrived(arrival));
+    }
+
+    /// Reads what a Client has sent on its old connection: it was sent before it came again.
+    fn read_out(&mut self, connection: ConnectionId) {
+        for _ in 0..READ_OUT_TIMES_MAX {
+            let Some(slot) = self.connections.open(connection).filter(|slot| !slot.is_ending) else { return };
+            let reading = slot.read(&mut self.buffer);
+            let Reading::Bytes(count) = reading else { return self.read_nothing(connection, reading) };
+            let is_all = count < READ_BYTES && !slot.is_read_closed;
+            self.received(connection, count);
+            if is_all {
+                return;
+            }
+        }
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -377,6 +415,9 @@ fn note(
 
 /// How long the thread goes on after it was told to stop.
 const STOP_TIME: Duration = Duration::from_secs(3);
+
+/// How often a whole buffer is read from a connection whose Client has come again; the rest is lost with it.
+const READ_OUT_TIMES_MAX: u32 = 16;
 
 /// How long a turn may take before what is left waits for the next one.
 const TURN_TIME: Duration = Duration::from_millis(10);
