@@ -20,6 +20,8 @@ pub enum Sabotage {
     Swap,
     /// It alters a payload.
     Alter,
+    /// It sends RETAIN 1 in place of 0, or the other way round.
+    AlterRetain,
     /// It sends a Will twice.
     DoubleWill,
     /// It does not send a Retained Message to a new Subscription.
@@ -81,7 +83,7 @@ impl Saboteur {
         let topic = publish.topic_name.map_or("", |topic| topic.as_str());
         let is_first = !publish.dup;
         let is_chance = match self.sabotage {
-            Sabotage::Drop | Sabotage::Double => is_first,
+            Sabotage::Drop | Sabotage::Double | Sabotage::AlterRetain => is_first,
             Sabotage::Swap => return self.swap(link, publish, packet, written),
             Sabotage::Alter => publish.payload.len() > 12,
             Sabotage::DoubleWill => is_first && topic.starts_with("w/") && publish.qos == QoS::AtMostOnce,
@@ -94,6 +96,11 @@ impl Saboteur {
         }
         match self.sabotage {
             Sabotage::Drop | Sabotage::ForgetRetained => {}
+            Sabotage::AlterRetain => {
+                written.extend_from_slice(packet);
+                let first = written.len() - packet.len();
+                written[first] ^= 1;
+            }
             Sabotage::Alter => {
                 written.extend_from_slice(packet);
                 *written.last_mut().expect("a packet has bytes") ^= 1;

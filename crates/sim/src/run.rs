@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeSet,
     panic::{self, AssertUnwindSafe},
     sync::Once,
@@ -63,11 +63,10 @@ pub struct Report {
 /// Runs `seed`. A panic is a failure like any other.
 #[must_use]
 pub fn run(seed: u64, options: Options) -> Report {
-    silence_panics();
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| world.live(options.steps)));
+    let outcome = caught(|| world.live(options.steps));
     let failure = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(broken)) => Some(*broken),
@@ -95,22 +94,36 @@ fn too_quiet(tally: &Tally, steps: u64) -> Option<Broken> {
 }
 
 thread_local! {
+    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Panics are reported with their seed, not printed where they happen.
-fn silence_panics() {
+/// Calls `live`; what it panics with is kept, with the place, and not printed.
+fn caught<T>(live: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        panic::set_hook(Box::new(|info| LAST_PANIC.with_borrow_mut(|last| *last = info.to_string())));
+        let printing = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match IS_RUNNING.get() {
+            true => LAST_PANIC.with_borrow_mut(|last| *last = info.to_string()),
+            false => printing(info),
+        }));
     });
+    IS_RUNNING.set(true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(live));
+    IS_RUNNING.set(false);
+    outcome
 }
 
 fn panic_in_words(panicked: &(dyn Any + Send)) -> Broken {
     let text = panicked.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panicked.downcast_ref::<String>().cloned()).unwrap_or_default();
-    let place = LAST_PANIC.with_borrow(|last| if last.contains(&text) { last.clone() } else { text.clone() });
-    Broken { promise: format!("panic: {place}"), clause: "none", about: Vec::new() }
+    let last = LAST_PANIC.with_borrow(Clone::clone);
+    let promise = if last.contains(&text) { last } else { text };
+    Broken {
+        promise: format!("the broker or the simulation panics: {promise}"),
+        clause: "none",
+        about: Vec::new(),
+    }
 }
 
 impl World {

@@ -163,13 +163,15 @@ impl Oracle {
         let is_shared = self.sessions[sent.session].deliveries[number].shared.is_some();
         if !is_shared {
             self.check_due(sent, &choices)?;
-            self.check_order(sent, &choices)?;
         }
-        let is_within_dues = self.sessions[sent.session].matching.add(choices);
-        if is_shared || is_within_dues {
+        let is_within_dues = self.sessions[sent.session].matching.add(choices.clone());
+        if is_shared {
             return Ok(number);
         }
-        self.wrong(sent.link, "MQTT-4.3.3-10", format!("{} more often than it was due", sent.key))?;
+        if !is_within_dues {
+            self.wrong(sent.link, "MQTT-4.3.3-10", format!("{} more often than it was due", sent.key))?;
+        }
+        self.check_order(sent, &choices)?;
         Ok(number)
     }
 
