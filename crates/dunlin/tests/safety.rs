@@ -258,29 +258,32 @@ fn running_out_of_file_descriptors_is_survived() {
     for (number, client) in crowd.iter_mut().enumerate() {
         client.send_perhaps(&connect_packet(&format!("crowd-{number}"), 60));
     }
-    let welcomed =
-        |client: &mut Raw| matches!(client.next_within(Duration::from_millis(100)), Came::Packet(CONNACK, _));
-    let served = crowd.iter_mut().filter_map(|client| welcomed(client).then_some(())).count();
-    assert!((20..150).contains(&served), "{served} of 160 were served with 96 file descriptors");
+    let served = crowd.iter_mut().filter_map(|client| is_served(client, 100).then_some(())).count();
+    assert!((20..=95).contains(&served), "{served} of 160 were served with 96 file descriptors");
     let before = processor_time(server.pid());
+    let mut silent: Vec<Raw> = (0..160).map(|_| server.raw()).collect();
     let mut waiting = server.raw();
-    assert!(!waiting.send_perhaps(&connect_packet("waiting", 60)) || !served_within(&mut waiting, 2));
+    assert!(!waiting.send_perhaps(&connect_packet("waiting", 60)) || !is_served(&mut waiting, 2_000));
+    let closed = |client: &mut Raw| client.next_within(Duration::from_millis(5)) == Came::Closed;
+    let kept = silent.iter_mut().filter_map(|client| (!closed(client)).then_some(())).count();
     let spent = processor_time(server.pid()) - before;
-    assert!(spent < Duration::from_millis(500), "{spent:?} of processor time in 2 s of waiting: it spins");
+    assert!(
+        spent < Duration::from_millis(700),
+        "{spent:?} of processor time while {kept} strangers wait: it spins"
+    );
     friend.send(&packet(PINGREQ, &[]));
     assert_eq!(friend.next_within(WAIT), Came::Packet(PINGRESP, vec![]), "who was there is still served");
-    drop(crowd);
-    drop(waiting);
+    drop((crowd, silent, waiting));
     let deadline = Instant::now() + WAIT;
     loop {
         let mut late = server.raw();
-        if late.send_perhaps(&connect_packet("late", 60)) && served_within(&mut late, 1) {
+        if late.send_perhaps(&connect_packet("late", 60)) && is_served(&mut late, 1_000) {
             break;
         }
         let open = open_files(server.pid());
         assert!(
             Instant::now() < deadline,
-            "no service {WAIT:?} after 160 connections were closed; {open} are open"
+            "no service {WAIT:?} after all others were closed; {open} are open"
         );
     }
 }
@@ -425,6 +428,8 @@ fn qos_2_publish(packet_id: u16) -> Vec<u8> {
     packet(0x34, &[0, 1, b'a', high, low, 0, b'x'])
 }
 
-fn served_within(client: &mut Raw, seconds: u64) -> bool {
-    matches!(client.next_within(Duration::from_secs(seconds)), Came::Packet(CONNACK, _))
+/// Whether CONNACK with Success comes in time.
+fn is_served(client: &mut Raw, milliseconds: u64) -> bool {
+    let came = client.next_within(Duration::from_millis(milliseconds));
+    matches!(came, Came::Packet(CONNACK, body) if body.get(1) == Some(&0))
 }
