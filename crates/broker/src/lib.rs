@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod output;
 mod packets;
 pub mod permissions;
+pub mod records;
 mod reply;
 pub mod retained;
 pub mod routing;

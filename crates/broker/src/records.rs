@@ -1,0 +1,3 @@
+//! What must survive a crash: records, their keys and bytes, and the batches they are made durable in.
+
+pub mod batch;
