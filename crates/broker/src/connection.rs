@@ -25,6 +25,12 @@ pub(crate) struct Connection {
     /// What only Clients of 5.0 have; a connection at rest is small without it.
     pub(crate) extras: Option<Box<Extras>>,
     pub(crate) permissions: Permissions,
+    /// Tells it from others that have had the same number.
+    pub(crate) serial: u32,
+    /// Packets that are held back.
+    pub(crate) held: u32,
+    /// PUBLISH packets among them.
+    pub(crate) held_publishes: u32,
     /// The beginning of a packet whose end has not come.
     pub(crate) unfinished: Vec<u8>,
 }

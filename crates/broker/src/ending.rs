@@ -1,6 +1,6 @@
 //! How Network Connections and Sessions end, and what becomes of the Will (3.1.2.5, 3.14.4, 4.1).
 
-use dunlin_packet::{qos::QoS, reason_code::ReasonCode};
+use dunlin_packet::{qos::QoS, reason_code::ReasonCode, topic::filter::TopicFilter};
 use dunlin_protocol::time::Instant;
 
 use crate::{
@@ -9,9 +9,10 @@ use crate::{
     ids::ConnectionId,
     message::{Message, MessageFacts},
     output::Outbox,
+    records::key::Key,
     reply::write_disconnect,
     routing::group_mail::{GroupMail, GroupName, Member},
-    sessions::session::Will,
+    sessions::{queue::Delivery, session::Will},
     state::State,
     timers::Timer,
     topics::ids::SessionIndex,
@@ -69,16 +70,17 @@ impl State {
         out: &mut Outbox,
     ) {
         let Some(connection) = self.connections[id.index()].take() else { return };
-        let Connection { session: index, keep_alive_at, .. } = *connection;
+        let Connection { session: index, keep_alive_at, serial, .. } = *connection;
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));
         }
         self.tickets.forget(id);
-        let session = &mut self.sessions[index];
-        session.connection = None;
+        self.held.forget(id, serial);
+        self.sessions[index].connection = None;
         if fate == WillFate::Discarded {
-            session.will = None; // [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
+            self.take_will(index, out); // [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
         }
+        let session = &mut self.sessions[index];
         if session.expiry_s == 0 {
             self.end_session(now, index, out); // [MQTT-3.1.2-23] [MQTT3-3.1.2-6]
             return;
@@ -86,6 +88,7 @@ impl State {
         let returned = session.queue.leave_connection();
         session.outbound.release_memory();
         session.inbound.release_memory();
+        self.file_session(now, index, out);
         self.arm_will(now, index, out);
         let session = &mut self.sessions[index];
         session.expires_at = Self::after(now, session.expiry_s);
@@ -93,7 +96,10 @@ impl State {
             self.timers.set(at, Timer::SessionExpiry(index));
         }
         self.tell_presence(now, index, false, out);
-        let member = self.member(index);
+        let (member, owner) = (self.member(index), self.sessions[index].owner);
+        for delivery in &returned {
+            self.unfile_delivery(owner, delivery, None, out);
+        }
         self.send_back(now, member, returned, out);
     }
 
@@ -114,14 +120,18 @@ impl State {
 
     /// Publishes the Will, if there is one, and forgets it. [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
     pub(crate) fn send_will(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
-        if let Some(will) = self.take_will(index) {
+        if let Some(will) = self.take_will(index, out) {
             self.publish_will(now, &will, out);
         }
     }
 
     /// Takes the Will of a Session and stops its timer.
-    pub(crate) fn take_will(&mut self, index: SessionIndex) -> Option<Box<Will>> {
-        let will = self.sessions[index].will.take()?;
+    pub(crate) fn take_will(&mut self, index: SessionIndex, out: &mut Outbox) -> Option<Box<Will>> {
+        let session = &mut self.sessions[index];
+        let will = session.will.take()?;
+        if session.has_records() {
+            out.batch.delete_record(Key::Will(session.owner));
+        }
         if let Some(at) = will.due_at {
             self.timers.cancel(at, Timer::WillDelay(index));
         }
@@ -138,25 +148,32 @@ impl State {
     /// Ends a Session without Network Connection: its Will is sent, its Subscriptions and messages go.
     /// [MQTT-4.1.0-2] [MQTT-3.1.2-8]
     pub(crate) fn end_session(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
-        let will = self.take_will(index);
+        let will = self.take_will(index, out);
         let member = self.member(index);
         let Some(mut session) = self.sessions.remove(index) else { return };
         if let Some(at) = session.expires_at {
             self.timers.cancel(at, Timer::SessionExpiry(index));
         }
+        self.unfile_session(&mut session, out);
         let mut text = String::new();
         for filter_id in std::mem::take(&mut session.filters) {
-            self.remove_filter(filter_id, index, &mut text);
+            self.remove_filter(filter_id, index, session.was_kept, &mut text);
+            if session.has_records() {
+                out.batch.delete_record(Key::Subscription(session.owner, &text));
+            }
         }
         for share in &session.shares {
+            if session.has_records() {
+                out.batch.delete_record(Key::Subscription(session.owner, share.group.as_str()));
+            }
             self.send_to_group(now, GroupMail::Leave { group: share.group.clone(), member }, out);
         }
         // QoS 1 goes to another member of the group, QoS 2 to none (4.8.2). [MQTT-4.8.2-5]
         let unacknowledged: Vec<_> = session
             .outbound
             .drain()
-            .filter(|(qos, _)| *qos == QoS::AtLeastOnce)
-            .filter_map(|(_, delivery)| delivery.group.map(|group| (group, delivery.message)))
+            .filter(|(qos, delivery)| *qos == QoS::AtLeastOnce && delivery.group.is_some())
+            .map(|(_, delivery)| delivery)
             .collect();
         self.send_back(now, member, unacknowledged, out);
         let waiting = session.queue.leave_connection();
@@ -171,13 +188,15 @@ impl State {
         &mut self,
         filter_id: crate::topics::ids::FilterId,
         index: SessionIndex,
+        was_kept: bool,
         text: &mut String,
     ) {
         text.clear();
         self.subscriptions.filter_text(filter_id, text);
-        if self.subscriptions.remove(filter_id, index).is_some_and(|removed| removed.was_last) {
-            let filter =
-                dunlin_packet::topic::filter::TopicFilter::parse(text).expect("it was filed as a filter");
+        let Some(removed) = self.subscriptions.remove(filter_id, index) else { return };
+        let filter = TopicFilter::parse(text).expect("it was filed as a filter");
+        self.remove_kept(filter, was_kept, &removed.subscription);
+        if removed.was_last {
             self.remove_interest(filter);
         }
     }
@@ -201,15 +220,10 @@ impl State {
         }
     }
 
-    fn send_back(
-        &mut self,
-        now: Instant,
-        member: Member,
-        returned: Vec<(GroupName, Message)>,
-        out: &mut Outbox,
-    ) {
-        for (group, message) in returned {
-            self.send_to_group(now, GroupMail::Return { group, member, message }, out);
+    fn send_back(&mut self, now: Instant, member: Member, returned: Vec<Delivery>, out: &mut Outbox) {
+        for Delivery { message, group, filed, .. } in returned {
+            let Some(group) = group else { continue };
+            self.return_share(now, group, member, message, filed.number != 0, out);
         }
     }
 }

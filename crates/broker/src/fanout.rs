@@ -26,19 +26,23 @@ pub(crate) struct Publication<'a> {
     /// The body of the PUBLISH, if it can be kept as it is.
     body: Option<(&'a [u8], PublishLayout)>,
     kept: Option<Message>,
+    /// Its number in the records of this shard; 0 as long as it has none.
+    pub(crate) number: u64,
+    /// Whether several Sessions share one record of it.
+    pub(crate) is_body_shared: bool,
 }
 
 impl<'a> Publication<'a> {
     pub(crate) fn of_body(view: View<'a>, body: &'a [u8], layout: PublishLayout) -> Self {
-        Self { view, body: Some((body, layout)), kept: None }
+        Self { body: Some((body, layout)), ..Self::of_parts(view) }
     }
 
     pub(crate) fn of_parts(view: View<'a>) -> Self {
-        Self { view, body: None, kept: None }
+        Self { view, body: None, kept: None, number: 0, is_body_shared: false }
     }
 
     pub(crate) fn of_message(message: &'a Message) -> Self {
-        Self { view: message.view(), body: None, kept: Some(message.clone()) }
+        Self { kept: Some(message.clone()), ..Self::of_parts(message.view()) }
     }
 
     /// Whether it has expired: then nobody gets it any more. [MQTT-3.3.2-5]

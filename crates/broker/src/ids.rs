@@ -37,3 +37,12 @@ impl ShardId {
         1 << self.0
     }
 }
+
+/// The record that a letter has while it is under way: the receiver takes it away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt(pub(crate) u64);
+
+impl Receipt {
+    /// There is no record.
+    pub const NONE: Self = Self(0);
+}

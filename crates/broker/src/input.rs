@@ -5,6 +5,7 @@ use dunlin_packet::version::ProtocolVersion;
 use crate::{
     ids::{ConnectionId, ShardId},
     message::Message,
+    output::PageReader,
     permissions::Permissions,
     routing::mail::Mail,
 };
@@ -47,10 +48,53 @@ pub enum Input<'a> {
         /// What it sent, in the order it was put into [`Outbox::routes`](crate::output::Outbox::routes).
         mail: Mail,
     },
+    /// The batches up to this number are durable; see [`Outbox::take_batch`](crate::output::Outbox::take_batch).
+    Committed {
+        /// The number.
+        batch: u64,
+    },
+    /// What an entry of [`Outbox::pages`](crate::output::Outbox::pages) asked for.
+    Page(Page),
+    /// How it stands with the storage.
+    Storage(Storage),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.
     Timeout,
+}
+
+/// Records of a queue, read from the disk.
+#[derive(Debug)]
+pub struct Page {
+    /// As asked.
+    pub reader: PageReader,
+    /// Keys and values in order, and with each the value of the
+    /// [shared body](crate::records::record::shared_body) that it asks for.
+    pub records: Vec<PageRecord>,
+    /// Whether there are no more up to the end of what was asked for.
+    pub is_last: bool,
+}
+
+/// One record of a [`Page`].
+#[derive(Debug)]
+pub struct PageRecord {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its bytes.
+    pub value: Vec<u8>,
+    /// The bytes of the body that it shares with others.
+    pub body: Option<Vec<u8>>,
+}
+
+/// How it stands with what makes batches durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Storage {
+    /// All is well.
+    Ready,
+    /// There is little room left: messages that must be kept are refused until there is more.
+    Low,
+    /// It has failed for good: nothing that must be kept is acknowledged any more.
+    Failed,
 }
 
 /// Why a Network Connection ended.

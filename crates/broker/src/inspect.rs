@@ -25,6 +25,10 @@ pub struct Census {
     pub awaiting_pubrel: usize,
     /// Questions and acknowledgements that wait for other shards.
     pub waiting_for_peers: usize,
+    /// Packets held back until what they say is durable.
+    pub held: usize,
+    /// Messages that have a record which several deliveries share.
+    pub shared_bodies: usize,
     /// Timers set.
     pub timers: usize,
 }
@@ -50,6 +54,8 @@ impl Shard {
             retained: state.retained.len(),
             waiting_for_peers: state.asks.len() + state.tickets.len(),
             timers: state.timers.len(),
+            held: state.held.len(),
+            shared_bodies: state.filing.bodies(),
             ..Census::default()
         };
         for session in state.sessions.iter() {

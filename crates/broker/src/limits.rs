@@ -39,6 +39,13 @@ pub struct Settings {
     pub queue_messages_max: u32,
     /// Bytes of topics, properties and payloads that wait for one Session.
     pub queue_bytes_max: u64,
+    /// Bytes of memory for what waits for one kept Session; the rest waits on the disk.
+    pub queue_memory_bytes_max: u64,
+    /// Whether Sessions, their messages, Retained Messages and Wills are to survive the end of the program: then the
+    /// owner of the shard makes its [`Batch`](crate::records::batch::Batch)es durable and says so.
+    pub is_durable: bool,
+    /// Milliseconds after a restart in which Clients may come back before a Will without delay is sent.
+    pub restart_grace_ms: u64,
     /// Bytes encoded for one connection and not taken by its socket; more waits in the queue (QoS 1, 2) or is
     /// dropped (QoS 0). One packet may always go beyond.
     pub output_bytes_max: u32,
@@ -76,6 +83,9 @@ impl Default for Settings {
             client_id_bytes_max: 65_535,
             queue_messages_max: 100_000,
             queue_bytes_max: 256 << 20,
+            queue_memory_bytes_max: 1 << 20,
+            is_durable: false,
+            restart_grace_ms: 10_000,
             output_bytes_max: 1 << 20,
             subscriptions_max: 10_000,
             topic_levels_max: 128,

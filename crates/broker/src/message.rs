@@ -178,6 +178,14 @@ pub struct View<'a> {
     pub facts: MessageFacts,
 }
 
+impl View<'_> {
+    /// Bytes of topic, Properties and payload.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.topic_name.as_str().len() + self.properties.len() + self.payload.len()
+    }
+}
+
 impl Message {
     /// Borrows all of it.
     #[must_use]

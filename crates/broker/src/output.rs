@@ -1,6 +1,11 @@
 //! What a shard wants done: bytes to write, connections to close, mail to other shards.
 
-use crate::{ids::ConnectionId, routing::mail::Mail};
+use crate::{
+    ids::ConnectionId,
+    records::{batch::Batch, key::Owner},
+    routing::mail::Mail,
+    topics::ids::SessionIndex,
+};
 
 /// Everything one or several calls of [`Shard::handle`](crate::shard::Shard::handle) want done. It is reused and owns the
 /// output buffers, so that a packet is encoded once, into its place.
@@ -19,6 +24,37 @@ pub struct Outbox {
     pub routes: Vec<Vec<Mail>>,
     /// AUTH steps on living connections to ask the providers about (4.12.1).
     pub authentications: Vec<Reauthentication>,
+    /// Queues that are to be read from the disk, once everything in the batches up to now is there.
+    pub pages: Vec<PageRequest>,
+    pub(crate) batch: Batch,
+    batch_number: u64,
+}
+
+/// Asks for the next messages of a long queue; answered by [`Input::Page`](crate::input::Input::Page).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PageRequest {
+    /// Comes back with the answer.
+    pub reader: PageReader,
+    /// Every record from this key on is wanted, in order,
+    pub from: Vec<u8>,
+    /// and before this one,
+    pub to: Vec<u8>,
+    /// but no more once so many bytes are found.
+    pub bytes_max: usize,
+}
+
+/// What a page is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageReader {
+    /// A Session goes on with its queue.
+    Queue {
+        /// Its place.
+        session: SessionIndex,
+        /// Tells it from others that have had the same place.
+        serial: u32,
+    },
+    /// A Session has ended: what is left of its queue is deleted.
+    Purge(Owner),
 }
 
 /// One AUTH packet of a living connection.
@@ -42,6 +78,8 @@ struct Output {
     written: u32,
     is_open: bool,
     is_dirty: bool,
+    /// Nothing leaves yet.
+    is_blocked: bool,
     wants_drained: bool,
 }
 
@@ -63,6 +101,9 @@ impl Outbox {
             closings: Vec::new(),
             routes: (0..shards).map(|_| Vec::new()).collect(),
             authentications: Vec::new(),
+            pages: Vec::new(),
+            batch: Batch::new(),
+            batch_number: 1,
         }
     }
 
@@ -80,6 +121,36 @@ impl Outbox {
         if let Some(output) = self.outputs.get_mut(connection.index()) {
             let bytes = std::mem::take(output).bytes;
             self.recycle(bytes);
+        }
+    }
+
+    /// The changes to be made durable since the last call, with their number, if there are any. The caller takes them out
+    /// and clears the batch; when they, and everything before them, are durable, it says so with
+    /// [`Input::Committed`](crate::input::Input::Committed). It does this before it delivers mail to other shards.
+    pub fn take_batch(&mut self) -> Option<(u64, &mut Batch)> {
+        if self.batch.is_empty() {
+            return None;
+        }
+        self.batch_number += 1;
+        Some((self.batch_number - 1, &mut self.batch))
+    }
+
+    /// The number of the batch that is being filled.
+    pub(crate) fn batch_number(&self) -> u64 {
+        self.batch_number
+    }
+
+    /// Holds back all output of a connection until [`unblock`](Self::unblock).
+    pub(crate) fn block(&mut self, connection: ConnectionId) {
+        self.outputs[connection.index()].is_blocked = true;
+    }
+
+    pub(crate) fn unblock(&mut self, connection: ConnectionId) {
+        let output = &mut self.outputs[connection.index()];
+        output.is_blocked = false;
+        if !output.bytes.is_empty() && !output.is_dirty {
+            output.is_dirty = true;
+            self.dirty.push(connection);
         }
     }
 
@@ -136,6 +207,9 @@ impl Outbox {
     #[must_use]
     pub fn pending(&self, connection: ConnectionId) -> &[u8] {
         let output = &self.outputs[connection.index()];
+        if output.is_blocked {
+            return &[];
+        }
         &output.bytes[output.written as usize..]
     }
 

@@ -1,3 +1,6 @@
 //! What must survive a crash: records, their keys and bytes, and the batches they are made durable in.
 
 pub mod batch;
+pub mod content;
+pub mod key;
+pub mod record;

@@ -18,7 +18,7 @@ use crate::{
     limits::Settings,
     metrics::Counters,
     output::Outbox,
-    routing::{interest::Interest, mail::Mail},
+    routing::{interests::Interests, mail::Mail},
     state::State,
     timers::Timer,
 };
@@ -32,8 +32,8 @@ pub struct Shard {
 impl Shard {
     /// An empty shard, number `shard` of `shards` (1 to 64).
     #[must_use]
-    pub fn new(shard: ShardId, shards: u8, settings: Arc<Settings>, interest: Arc<Interest>) -> Self {
-        Self { state: State::new(shard, shards, settings, interest) }
+    pub fn new(shard: ShardId, shards: u8, settings: Arc<Settings>, interests: &Interests) -> Self {
+        Self { state: State::new(shard, shards, settings, interests) }
     }
 
     /// Takes one input and adds to `out` what is to be done.
@@ -64,6 +64,9 @@ impl Shard {
             Input::Authenticated { connection, decision } => {
                 state.authenticated(now, connection, decision, out)
             }
+            Input::Committed { batch } => state.committed(now, batch, out),
+            Input::Page(page) => state.take_page(now, page, out),
+            Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
@@ -192,10 +195,14 @@ impl State {
 
     fn take_mail(&mut self, now: Instant, from: ShardId, mail: Mail, out: &mut Outbox) {
         match mail {
-            Mail::Publish(message) => {
+            Mail::Publish(message, receipt) => {
+                self.take_receipt(from, receipt, out);
                 self.publish_here(now, &mut Publication::of_message(&message), out);
             }
-            Mail::Retain(message) => self.keep_retained(now, message),
+            Mail::Retain(message, receipt) => {
+                self.take_receipt(from, receipt, out);
+                self.keep_retained(now, message, out);
+            }
             Mail::Fence { ask } => out.routes[from.index()].push(Mail::Fenced { ask }),
             Mail::Fenced { ask } => self.fenced(now, ask, out),
             Mail::AskRetained { ask, topic_filter } => {
@@ -225,7 +232,8 @@ impl State {
         }
     }
 
-    /// Tells all Clients that the Server goes down. Their Wills stay with their Sessions.
+    /// Tells all Clients that the Server goes down. What is filed of their Sessions, and their Wills, stays for the next
+    /// start.
     fn stop(&mut self, now: Instant, out: &mut Outbox) {
         for index in 0..self.connections.len() as u32 {
             let id = ConnectionId(index);
@@ -233,8 +241,13 @@ impl State {
                 continue;
             }
             let session = self.connection(id).session;
-            self.take_will(session);
-            self.disconnect(now, id, ReasonCode::ServerShuttingDown, "the Server shuts down", out);
+            let reason = "the Server shuts down";
+            if self.settings.is_durable {
+                self.leave_for_restart(now, id, reason, out);
+            } else {
+                self.take_will(session, out);
+                self.disconnect(now, id, ReasonCode::ServerShuttingDown, reason, out);
+            }
         }
     }
 }

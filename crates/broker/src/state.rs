@@ -8,16 +8,18 @@ use dunlin_protocol::time::Instant;
 use crate::{
     connection::Connection,
     fanout::FrameCache,
+    held::HeldBack,
     ids::{ConnectionId, ShardId},
     limits::Settings,
     message::Message,
     metrics::Counters,
+    restore::Restoring,
     retained::Retained,
     routing::{
-        asks::Asks, groups::Groups, interest::Interest, interest::ShardInterest, target::Target,
+        asks::Asks, groups::Groups, interest::ShardInterest, interests::Interests, target::Target,
         tickets::Tickets,
     },
-    sessions::{session::Session, table::Sessions},
+    sessions::{filing::Filing, session::Session, table::Sessions},
     subscriptions::Subscriptions,
     timers::Timers,
     topics::ids::SessionIndex,
@@ -29,8 +31,10 @@ pub(crate) struct State {
     pub(crate) id: ShardId,
     pub(crate) shards: u8,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) interest: Arc<Interest>,
+    pub(crate) interests: Interests,
     pub(crate) own_interest: ShardInterest,
+    pub(crate) own_kept: ShardInterest,
+    pub(crate) connection_serials: u32,
     pub(crate) connections: Vec<Option<Box<Connection>>>,
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: Subscriptions,
@@ -39,9 +43,12 @@ pub(crate) struct State {
     pub(crate) retained_bytes: u64,
     pub(crate) asks: Asks,
     pub(crate) tickets: Tickets,
+    pub(crate) held: HeldBack,
+    pub(crate) filing: Filing,
     pub(crate) timers: Timers,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
+    pub(crate) restoring: Option<Box<Restoring>>,
 }
 
 /// Memory that is used again for each message.
@@ -57,13 +64,15 @@ pub(crate) struct Scratch {
 }
 
 impl State {
-    pub(crate) fn new(id: ShardId, shards: u8, settings: Arc<Settings>, interest: Arc<Interest>) -> Self {
+    pub(crate) fn new(id: ShardId, shards: u8, settings: Arc<Settings>, interests: &Interests) -> Self {
         Self {
             id,
             shards,
             settings,
-            own_interest: ShardInterest::new(Arc::clone(&interest), id.0),
-            interest,
+            own_interest: ShardInterest::new(Arc::clone(&interests.any), id.0),
+            own_kept: ShardInterest::new(Arc::clone(&interests.kept), id.0),
+            interests: interests.clone(),
+            connection_serials: 0,
             connections: Vec::new(),
             sessions: Sessions::default(),
             subscriptions: Subscriptions::new(),
@@ -72,9 +81,12 @@ impl State {
             retained_bytes: 0,
             asks: Asks::default(),
             tickets: Tickets::default(),
+            held: HeldBack::default(),
+            filing: Filing::default(),
             timers: Timers::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),
+            restoring: None,
         }
     }
 
@@ -108,7 +120,9 @@ impl State {
         (connection, session)
     }
 
-    pub(crate) fn put_connection(&mut self, id: ConnectionId, connection: Box<Connection>) {
+    pub(crate) fn put_connection(&mut self, id: ConnectionId, mut connection: Box<Connection>) {
+        self.connection_serials = self.connection_serials.wrapping_add(1);
+        connection.serial = self.connection_serials;
         let index = id.index();
         if index >= self.connections.len() {
             self.connections.resize_with(index + 1, || None);

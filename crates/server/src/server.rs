@@ -13,7 +13,7 @@ use std::{
 };
 
 use dunlin_auth::chain::Chain;
-use dunlin_broker::{ids::ShardId, limits::Settings, routing::interest::Interest, shard::Shard};
+use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Notify, mpsc, watch},
@@ -127,10 +127,10 @@ impl Server {
         settings: &Arc<Settings>,
     ) -> Result<(), StartError> {
         let count = around.post.shards();
-        let interest = Arc::new(Interest::new(Interest::WORDS, count));
+        let interests = Interests::new(count);
         for (number, poller) in (0..).zip(pollers) {
             let id = ShardId(number);
-            let shard = Shard::new(id, count, Arc::clone(settings), Arc::clone(&interest));
+            let shard = Shard::new(id, count, Arc::clone(settings), &interests);
             let thread = thread::start(id, shard, poller, around.clone(), Arc::clone(&self.failed))
                 .map_err(|source| StartError::Resources { what: "a shard", source })?;
             self.shards.push(thread);

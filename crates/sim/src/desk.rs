@@ -10,7 +10,7 @@ use dunlin_broker::{
     input::ConnectRequest,
     limits::Settings,
     output::Outbox,
-    routing::{interest::Interest, mail::Mail},
+    routing::{interests::Interests, mail::Mail},
     shard::Shard,
 };
 use dunlin_packet::version::ProtocolVersion;
@@ -79,10 +79,10 @@ pub enum Task {
 impl Desk {
     /// A desk with an empty shard, number `index` of `shards`.
     #[must_use]
-    pub fn new(index: usize, shards: usize, settings: &Arc<Settings>, interest: &Arc<Interest>) -> Self {
+    pub fn new(index: usize, shards: usize, settings: &Arc<Settings>, interests: &Interests) -> Self {
         let (id, count) = (ShardId(index as u8), shards as u8);
         Self {
-            shard: Shard::new(id, count, Arc::clone(settings), Arc::clone(interest)),
+            shard: Shard::new(id, count, Arc::clone(settings), interests),
             outbox: Outbox::new(count),
             inbox: VecDeque::new(),
             sent: 0,

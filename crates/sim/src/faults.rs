@@ -137,8 +137,8 @@ impl Saboteur {
     /// Whether a letter to another shard is lost.
     pub fn loses(&mut self, mail: &Mail) -> bool {
         let is_chance = match self.sabotage {
-            Sabotage::DropMail => matches!(mail, Mail::Publish(_)),
-            Sabotage::DropRetainedMail => matches!(mail, Mail::Retain(_)),
+            Sabotage::DropMail => matches!(mail, Mail::Publish(..)),
+            Sabotage::DropRetainedMail => matches!(mail, Mail::Retain(..)),
             _ => false,
         };
         is_chance && self.strikes()

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use dunlin_broker::{
     ids::ConnectionId,
     input::{Arrival, Cause, ConnectRequest, Input},
-    routing::interest::Interest,
+    routing::{interest::Interest, interests::Interests},
     slot::home_of,
 };
 use dunlin_protocol::time::Instant;
@@ -56,8 +56,8 @@ impl World {
         let plan = Plan::new(&mut random.fork(), steps);
         // In a small table heads share places: shards are asked in vain.
         let words = random.pick(&[64, Interest::WORDS]);
-        let interest = Arc::new(Interest::with_seed(words, plan.shards as u8, random.bits()));
-        let desks = (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interest));
+        let interests = Interests::with_seed(words, plan.shards as u8, random.bits());
+        let desks = (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interests));
         let desks = desks.collect();
         let oracle = Oracle::new(Arc::clone(&plan.settings), plan.shards);
         let clients = (0..plan.clients).map(|number| Client::new(number, &mut random, &plan)).collect();

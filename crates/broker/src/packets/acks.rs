@@ -6,7 +6,7 @@ use dunlin_protocol::{
     time::Instant,
 };
 
-use crate::{connection::Flow, ids::ConnectionId, output::Outbox, reply::write_ack, state::State};
+use crate::{connection::Flow, ids::ConnectionId, output::Outbox, records::key::Key, state::State};
 
 impl State {
     pub(crate) fn receive_puback(
@@ -18,8 +18,13 @@ impl State {
     ) -> Flow {
         let (_, session) = self.both(id);
         // A refusal counts as well: the message is not sent again, nor to another member. [MQTT-4.4.0-2] [MQTT-4.8.2-6]
+        let owner = session.owner;
         match session.outbound.puback(ack.packet_id) {
-            Ok(_) | Err(AckError::UnknownPacketId) => self.go_on(now, id, out),
+            Ok(delivery) => {
+                self.unfile_delivery(owner, &delivery, Some(ack.packet_id), out);
+                self.go_on(now, id, out)
+            }
+            Err(AckError::UnknownPacketId) => self.go_on(now, id, out),
             Err(AckError::WrongPacket) => self.wrong_ack(now, id, "PUBACK for a QoS 2 message", out),
         }
     }
@@ -31,25 +36,41 @@ impl State {
         ack: &Ack<'_>,
         out: &mut Outbox,
     ) -> Flow {
-        let (connection, session) = self.both(id);
+        let (_, session) = self.both(id);
+        let owner = session.owner;
+        let changes = out.batch.len();
         let code = match session.outbound.pubrec(ack.packet_id, ack.reason_code.is_error()) {
-            Ok(Pubrec::Refused(_)) => return self.go_on(now, id, out),
-            Ok(Pubrec::Release(_) | Pubrec::AlreadyReleased) => ReasonCode::Success, // [MQTT-4.3.3-4] [MQTT3-4.3.3-1]
+            Ok(Pubrec::Refused(delivery)) => {
+                self.unfile_delivery(owner, &delivery, Some(ack.packet_id), out);
+                return self.go_on(now, id, out);
+            }
+            Ok(Pubrec::Release(delivery)) => {
+                self.file_released(owner, &delivery, ack.packet_id, out);
+                ReasonCode::Success // [MQTT-4.3.3-4] [MQTT3-4.3.3-1]
+            }
+            Ok(Pubrec::AlreadyReleased) => ReasonCode::Success,
             Err(AckError::UnknownPacketId) => ReasonCode::PacketIdentifierNotFound,
             Err(AckError::WrongPacket) => return self.wrong_ack(now, id, "PUBREC for a QoS 1 message", out),
         };
         // Never held back by the quota. [MQTT-3.3.4-10] [MQTT-4.9.0-3]
-        write_ack(connection, id, PacketType::Pubrel, ack.packet_id, code, out);
+        let is_filed = out.batch.len() > changes;
+        self.answer_ack(id, PacketType::Pubrel, ack.packet_id, code, is_filed, out);
         Flow::Open
     }
 
     pub(crate) fn receive_pubrel(&mut self, id: ConnectionId, ack: &Ack<'_>, out: &mut Outbox) -> Flow {
-        let (connection, session) = self.both(id);
-        let code = match session.inbound.pubrel(ack.packet_id) {
+        let (_, session) = self.both(id);
+        let is_known = session.inbound.pubrel(ack.packet_id);
+        let is_filed = is_known && session.is_kept();
+        if is_filed {
+            out.batch.delete_record(Key::Received(session.owner, ack.packet_id));
+        }
+        let code = match is_known {
             true => ReasonCode::Success,
             false => ReasonCode::PacketIdentifierNotFound, // 3.6.2.1
         };
-        write_ack(connection, id, PacketType::Pubcomp, ack.packet_id, code, out); // [MQTT-4.3.3-11] [MQTT3-4.3.3-2]
+        // [MQTT-4.3.3-11] [MQTT3-4.3.3-2]
+        self.answer_ack(id, PacketType::Pubcomp, ack.packet_id, code, is_filed, out);
         Flow::Open
     }
 
@@ -62,7 +83,13 @@ impl State {
     ) -> Flow {
         let (_, session) = self.both(id);
         match session.outbound.pubcomp(ack.packet_id) {
-            Ok(()) | Err(AckError::UnknownPacketId) => self.go_on(now, id, out),
+            Ok(()) => {
+                if session.has_records() {
+                    out.batch.delete_record(Key::InFlight(session.owner, ack.packet_id));
+                }
+                self.go_on(now, id, out)
+            }
+            Err(AckError::UnknownPacketId) => self.go_on(now, id, out),
             Err(AckError::WrongPacket) => self.wrong_ack(now, id, "PUBCOMP before PUBREC", out),
         }
     }

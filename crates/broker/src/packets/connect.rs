@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::{
     connection::{Connection, Extras},
     ids::ConnectionId,
-    input::{Arrival, ConnectRequest},
+    input::{Arrival, ConnectRequest, Storage},
     limits::Settings,
     output::Outbox,
     sessions::session::Will,
@@ -42,6 +42,11 @@ impl State {
             );
         }
         let old = self.sessions.find(&request.client_id);
+        let old = old.filter(|&index| !self.end_if_over(now, index, out));
+        if self.filing.storage == Storage::Failed && request.session_expiry_s > 0 {
+            self.refuse(id, &request, ReasonCode::ServerUnavailable, out);
+            return Vec::new();
+        }
         if old.is_none() && self.sessions.len() >= self.settings.sessions_max as usize {
             self.refuse(id, &request, ReasonCode::QuotaExceeded, out);
             return Vec::new();
@@ -56,10 +61,29 @@ impl State {
         write_connack(&self.settings, &request, session_present, expiry_s, id, out);
         self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
         self.sessions[index].connection = Some(id);
+        self.file_session(now, index, out);
+        self.file_will(index, out);
+        if self.sessions[index].is_kept() {
+            self.hold_connack(id, out);
+        }
         self.arm_keep_alive(now, id);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
         unread
+    }
+
+    /// Ends a Session that was left over by a restart or whose time is over; returns whether it was one.
+    fn end_if_over(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) -> bool {
+        let session = &self.sessions[index];
+        let is_remains = session.expiry_s == 0;
+        if !is_remains && session.expires_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        if is_remains {
+            self.take_will(index, out); // Its Client is back.
+        }
+        self.end_session(now, index, out);
+        true
     }
 
     fn refuse(
@@ -84,7 +108,7 @@ impl State {
     ) -> (SessionIndex, bool) {
         let index = match old {
             Some(index) if !request.clean_start => {
-                self.take_will(index); // Not sent: the Client is back in time. [MQTT-3.1.3-9]
+                self.take_will(index, out); // Not sent: the Client is back in time. [MQTT-3.1.3-9]
                 if let Some(at) = self.sessions[index].expires_at.take() {
                     self.timers.cancel(at, Timer::SessionExpiry(index));
                 }
@@ -179,6 +203,9 @@ fn connection_of(
         keep_alive_at: None,
         extras,
         permissions: request.permissions,
+        serial: 0,
+        held: 0,
+        held_publishes: 0,
         unfinished: Vec::new(),
     }
 }

@@ -18,7 +18,6 @@ use crate::{
     ids::ConnectionId,
     message::{MessageFacts, View},
     output::Outbox,
-    reply::write_ack,
     state::State,
 };
 
@@ -123,7 +122,7 @@ impl State {
             Ok(Received::New) => {}
             Ok(Received::Duplicate) => {
                 // [MQTT-4.3.3-10]
-                self.acknowledge(id, publish.qos, publish.packet_id, ReasonCode::Success, out);
+                self.acknowledge(id, publish.qos, publish.packet_id, ReasonCode::Success, false, out);
                 return Flow::Open;
             }
             Err(error) => {
@@ -131,7 +130,10 @@ impl State {
                 return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, &reason, out); // [MQTT-3.3.4-7]
             }
         }
-        if let Some(code) = self.refusal(id, topic_name) {
+        let refusal = self.refusal(id, topic_name).or_else(|| {
+            self.cannot_keep(topic_name, publish.qos, publish.retain).then_some(ReasonCode::QuotaExceeded)
+        });
+        if let Some(code) = refusal {
             return self.refuse_publish(now, id, publish, code, out);
         }
         let facts = MessageFacts {
@@ -143,10 +145,22 @@ impl State {
                 .map(|seconds| now + std::time::Duration::from_secs(u64::from(seconds))),
             publisher: self.both(id).1.publisher,
         };
+        let changes = out.batch.len();
         let is_wanted = self.publish_received(now, publish, topic_name, facts, layout, body, out);
+        self.file_received(id, publish, out);
+        let is_filed = out.batch.len() > changes;
         let code = if is_wanted { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
-        self.acknowledge(id, publish.qos, publish.packet_id, code, out);
+        self.acknowledge(id, publish.qos, publish.packet_id, code, is_filed, out);
         Flow::Open
+    }
+
+    /// A kept Session remembers a QoS 2 identifier, in the batch that files the message itself. [MQTT-4.3.3-10]
+    fn file_received(&mut self, id: ConnectionId, publish: &Publish<'_>, out: &mut Outbox) {
+        let (_, session) = self.both(id);
+        if let (QoS::ExactlyOnce, true, Some(packet_id)) = (publish.qos, session.is_kept(), publish.packet_id)
+        {
+            out.batch.put_received(session.owner, packet_id);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the decoded packet in its parts")]
@@ -214,7 +228,7 @@ impl State {
         {
             session.inbound.refuse(packet_id); // [MQTT-4.3.3-9]
         }
-        self.acknowledge(id, publish.qos, publish.packet_id, code, out);
+        self.acknowledge(id, publish.qos, publish.packet_id, code, false, out);
         Flow::Open
     }
 
@@ -227,16 +241,12 @@ impl State {
         qos: QoS,
         packet_id: Option<PacketId>,
         code: ReasonCode,
+        is_filed: bool,
         out: &mut Outbox,
     ) {
         let Some(packet_id) = packet_id else { return }; // QoS 0
-        let (connection, session) = self.both(id);
-        if qos == QoS::AtLeastOnce {
-            session.inbound.acknowledged(packet_id);
-            write_ack(connection, id, PacketType::Puback, packet_id, code, out);
-        } else {
-            write_ack(connection, id, PacketType::Pubrec, packet_id, code, out);
-        }
+        let packet_type = if qos == QoS::AtLeastOnce { PacketType::Puback } else { PacketType::Pubrec };
+        self.answer_ack(id, packet_type, packet_id, code, is_filed, out);
     }
 }
 

@@ -48,11 +48,14 @@ impl State {
         if packet.properties.user_properties().count() > self.settings.user_properties_max as usize {
             return self.fault(now, id, ReasonCode::QuotaExceeded, "too many User Properties", out);
         }
+        let changes = out.batch.len();
         let (mut codes, mut calls, mut joins) = (Vec::new(), Vec::new(), Vec::new());
         // As if each came in a SUBSCRIBE of its own, in order. [MQTT-3.8.4-5] [MQTT3-3.8.4-4]
         for request in packet.filters.iter() {
             let code = match self.check_subscription(id, &request, identifier) {
-                Ok(filter) => self.subscribe(index, filter, &request, identifier, &mut calls, &mut joins),
+                Ok(filter) => {
+                    self.subscribe(index, filter, &request, identifier, &mut calls, &mut joins, out)
+                }
                 Err(code) => code,
             };
             if code.is_error() {
@@ -71,7 +74,8 @@ impl State {
         }
         // [MQTT-3.8.4-2] [MQTT3-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT3-3.8.4-5] [MQTT3-3.9.3-1]
         let bytes = encode_suback(self.connection(id), packet.packet_id, &codes);
-        self.answer_when_joined(now, id, index, bytes, joins, out); // [MQTT-3.8.4-1] [MQTT3-3.8.4-1]
+        let batch = (out.batch.len() > changes).then(|| out.batch_number());
+        self.answer_when_joined(now, id, index, (bytes, batch), joins, out); // [MQTT-3.8.4-1] [MQTT3-3.8.4-1]
         for call in calls {
             self.call_retained(now, index, call.topic_filter, call.subscription, out);
         }
@@ -120,6 +124,7 @@ impl State {
     }
 
     /// Files the Subscription, replacing the one with the same filter. [MQTT-3.8.4-3] [MQTT3-3.8.4-3]
+    #[expect(clippy::too_many_arguments, reason = "what a SUBSCRIBE asks for, and what comes of it")]
     fn subscribe<'a>(
         &mut self,
         index: SessionIndex,
@@ -128,6 +133,7 @@ impl State {
         identifier: Option<NonZeroU32>,
         calls: &mut Vec<Call<'a>>,
         joins: &mut Vec<GroupName>,
+        out: &mut Outbox,
     ) -> ReasonCode {
         let mut options = request.options;
         options.qos = options.qos.min(self.settings.maximum_qos); // [MQTT-3.2.2-10] [MQTT-3.8.4-7]
@@ -137,6 +143,7 @@ impl State {
             1 => ReasonCode::GrantedQoS1,
             _ => ReasonCode::GrantedQoS2,
         };
+        self.file_subscription(index, filter, &subscription, out);
         if filter.share().is_some() {
             let shares = &mut self.sessions[index].shares;
             let group = match shares.iter_mut().find(|share| share.group.as_str() == filter.as_str()) {
@@ -158,8 +165,11 @@ impl State {
         if added.is_first {
             self.add_interest(filter);
         }
-        if added.replaced.is_none() {
-            self.sessions[index].filters.push(added.filter_id);
+        let was_kept = self.sessions[index].was_kept;
+        self.add_kept(filter, was_kept, &subscription);
+        match &added.replaced {
+            Some(replaced) => self.remove_kept(filter, was_kept, replaced),
+            None => self.sessions[index].filters.push(added.filter_id),
         }
         let calls_retained = match options.retain_handling {
             RetainHandling::SendAtSubscribe => true, // [MQTT-3.3.1-9] [MQTT-3.8.4-4] [MQTT3-3.3.1-6]
@@ -178,7 +188,7 @@ impl State {
         now: Instant,
         id: ConnectionId,
         index: SessionIndex,
-        bytes: Vec<u8>,
+        (bytes, batch): (Vec<u8>, Option<u64>),
         joins: Vec<GroupName>,
         out: &mut Outbox,
     ) {
@@ -188,20 +198,22 @@ impl State {
         let member = self.member(index);
         let ticket = self.tickets.next();
         if missing == 0 {
-            out.buffer(id).extend_from_slice(&bytes);
+            self.answer_bytes(id, &bytes, batch, out);
         } else {
-            self.tickets.open(Held { connection: id, bytes, missing });
+            self.tickets.open(Held { connection: id, bytes, batch, missing });
         }
+        let is_kept = self.sessions[index].is_kept();
         for group in joins {
             let ticket = if is_elsewhere(&group) { ticket } else { 0 };
-            self.send_to_group(now, GroupMail::Join { group, member, ticket }, out);
+            let mail = GroupMail::Join { group, member, is_kept, is_online: true, ticket };
+            self.send_to_group(now, mail, out);
         }
     }
 
     /// A group elsewhere knows its member: SUBACK leaves when all do.
     pub(crate) fn joined(&mut self, ticket: u64, out: &mut Outbox) {
         let Some(held) = self.tickets.confirm(ticket) else { return };
-        out.buffer(held.connection).extend_from_slice(&held.bytes);
+        self.answer_bytes(held.connection, &held.bytes, held.batch, out);
     }
 }
 

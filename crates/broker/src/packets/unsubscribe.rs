@@ -23,6 +23,7 @@ impl State {
             return self.fault(now, id, ReasonCode::QuotaExceeded, "too many User Properties", out);
         }
         let index = self.connection(id).session;
+        let changes = out.batch.len();
         // In order, as if each came alone. [MQTT-3.10.4-6] [MQTT3-3.10.4-6]
         let codes: Vec<ReasonCode> =
             packet.filters.iter().map(|text| self.unsubscribe(now, index, text, out)).collect();
@@ -33,7 +34,10 @@ impl State {
         };
         let version = self.connection(id).version;
         // [MQTT-3.10.4-5] [MQTT3-3.10.4-5]
-        unsuback.encode(version, out.buffer(id)).expect("one code for each filter received");
+        let mut bytes = Vec::new();
+        unsuback.encode(version, &mut bytes).expect("one code for each filter received");
+        let batch = (out.batch.len() > changes).then(|| out.batch_number());
+        self.answer_bytes(id, &bytes, batch, out);
         Flow::Open
     }
 
@@ -48,6 +52,7 @@ impl State {
                 return ReasonCode::NoSubscriptionExisted;
             };
             let group = shares.remove(position).group;
+            self.unfile_subscription(index, group.as_str(), out);
             self.send_to_group(now, GroupMail::Leave { group, member }, out);
             return ReasonCode::Success;
         }
@@ -59,7 +64,9 @@ impl State {
             return ReasonCode::NoSubscriptionExisted;
         };
         filters.swap_remove(position);
-        self.remove_filter(filter_id, index, &mut String::new());
+        self.unfile_subscription(index, text, out);
+        let was_kept = self.sessions[index].was_kept;
+        self.remove_filter(filter_id, index, was_kept, &mut String::new());
         ReasonCode::Success
     }
 }

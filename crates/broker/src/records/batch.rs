@@ -14,13 +14,13 @@ pub struct Batch {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: usize,
-    key_len: u16,
+    key_len: u32,
     value_len: u32,
     what: What,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum What {
+pub(super) enum What {
     PutNew,
     Put,
     Delete,
@@ -74,18 +74,29 @@ impl Batch {
     }
 
     fn add(&mut self, what: What, key: &[u8], value: &[u8]) {
+        self.add_with(what, |out| out.extend_from_slice(key), |out, _| out.extend_from_slice(value));
+    }
+
+    /// Adds a change whose key and value are appended in place; `value` is told where the key begins.
+    pub(super) fn add_with(
+        &mut self,
+        what: What,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>, usize),
+    ) {
         let start = self.bytes.len();
-        let key_len = u16::try_from(key.len()).expect("a key is at most 65,535 bytes long");
-        let value_len = u32::try_from(value.len()).expect("a record is smaller than a packet may be");
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value);
+        key(&mut self.bytes);
+        let value_at = self.bytes.len();
+        value(&mut self.bytes, start);
+        let key_len = u32::try_from(value_at - start).expect("a key is a little longer than a text of MQTT");
+        let value_len = u32::try_from(self.bytes.len() - value_at).expect("a record is smaller than 4 GiB");
         self.changes.push(Entry { start, key_len, value_len, what });
     }
 
     /// The changes, in order.
     pub fn changes(&self) -> impl ExactSizeIterator<Item = Change<'_>> {
         self.changes.iter().map(|entry| {
-            let value_at = entry.start + usize::from(entry.key_len);
+            let value_at = entry.start + entry.key_len as usize;
             let key = &self.bytes[entry.start..value_at];
             let value = &self.bytes[value_at..value_at + entry.value_len as usize];
             match entry.what {

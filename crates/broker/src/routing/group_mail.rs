@@ -4,7 +4,11 @@ use std::fmt;
 
 use triomphe::ThinArc;
 
-use crate::{ids::ShardId, message::Message, topics::ids::SessionIndex};
+use crate::{
+    ids::{Receipt, ShardId},
+    message::Message,
+    topics::ids::SessionIndex,
+};
 
 /// The whole Topic Filter of a Shared Subscription, `$share/name/filter`; a handle is one pointer.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +54,10 @@ pub enum GroupMail {
         group: GroupName,
         /// Who.
         member: Member,
+        /// Whether its Session is kept: what it gets must not be lost on the way.
+        is_kept: bool,
+        /// Whether it has a Network Connection.
+        is_online: bool,
         /// Comes back with [`Mail::Joined`](crate::routing::mail::Mail::Joined); 0 wants no answer.
         ticket: u64,
     },
@@ -77,6 +85,8 @@ pub enum GroupMail {
         member: Member,
         /// What.
         message: Message,
+        /// Its record on the way.
+        receipt: Receipt,
     },
     /// To the group: the member cannot have it, choose another one.
     Return {
@@ -86,6 +96,8 @@ pub enum GroupMail {
         member: Member,
         /// What.
         message: Message,
+        /// Its record on the way.
+        receipt: Receipt,
     },
 }
 

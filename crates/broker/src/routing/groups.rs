@@ -28,12 +28,35 @@ pub(crate) struct Groups {
 #[derive(Debug)]
 struct Group {
     name: GroupName,
-    members: Vec<(Member, IsOnline)>,
+    members: Vec<Entry>,
     /// The member whose turn it is.
     next: usize,
 }
 
-type IsOnline = bool;
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    member: Member,
+    is_online: bool,
+    is_kept: bool,
+}
+
+/// A member that was chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) member: Member,
+    /// Whether its Session is kept.
+    pub(crate) is_kept: bool,
+}
+
+/// What a change of the members means for the group's filter.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) filter: TopicFilter<'a>,
+    /// The filter is the first of its kind in this shard, or was the last.
+    pub(crate) is_only: bool,
+    /// The first member that is kept has come, or the last one has gone.
+    pub(crate) is_only_kept: bool,
+}
 
 impl Groups {
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,22 +67,32 @@ impl Groups {
         self.by_name.len()
     }
 
-    /// Adds a connected member. Returns the filter that is matched if it is new to this shard.
-    pub(crate) fn join<'a>(&mut self, name: &'a GroupName, member: Member) -> Option<TopicFilter<'a>> {
+    /// Adds a member, or changes what is known of it.
+    pub(crate) fn join<'a>(
+        &mut self,
+        name: &'a GroupName,
+        member: Member,
+        is_kept: bool,
+        is_online: bool,
+    ) -> Change<'a> {
+        let filter = matched_filter(name);
         let known = self.by_name.get(name.as_str()).copied();
         let index = known.unwrap_or_else(|| self.create(name));
         let group = self.groups[index as usize].as_mut().expect("a named group exists");
-        match group.members.iter_mut().find(|entry| entry.0 == member) {
-            Some(entry) => entry.1 = true,
-            None => group.members.push((member, true)),
+        let had_kept = group.has_kept();
+        group.members.retain(|entry| entry.member != member || entry.is_kept == is_kept);
+        match group.members.iter_mut().find(|entry| entry.member == member) {
+            Some(entry) => entry.is_online = is_online,
+            None => group.members.push(Entry { member, is_online, is_kept }),
         }
+        let is_only_kept = !had_kept && group.has_kept();
         if known.is_some() {
-            return None;
+            return Change { filter, is_only: false, is_only_kept };
         }
-        let filter = matched_filter(name);
         let options = SubscriptionOptions::with_qos(QoS::ExactlyOnce);
         let subscription = Subscription { options, identifier: None };
-        self.filters.insert(filter, SessionIndex(index), subscription).is_first.then_some(filter)
+        let is_only = self.filters.insert(filter, SessionIndex(index), subscription).is_first;
+        Change { filter, is_only, is_only_kept }
     }
 
     fn create(&mut self, name: &GroupName) -> u32 {
@@ -72,26 +105,30 @@ impl Groups {
         index
     }
 
-    /// Removes a member, and the group with its last one. Returns the filter if nobody has it any more.
-    pub(crate) fn leave<'a>(&mut self, name: &'a GroupName, member: Member) -> Option<TopicFilter<'a>> {
+    /// Removes a member, and the group with its last one.
+    pub(crate) fn leave<'a>(&mut self, name: &'a GroupName, member: Member) -> Option<Change<'a>> {
+        let filter = matched_filter(name);
         let index = *self.by_name.get(name.as_str())?;
         let group = self.groups[index as usize].as_mut()?;
-        group.members.retain(|entry| entry.0 != member);
+        let had_kept = group.has_kept();
+        group.members.retain(|entry| entry.member != member);
+        let is_only_kept = had_kept && !group.has_kept();
         if !group.members.is_empty() {
-            return None;
+            return Some(Change { filter, is_only: false, is_only_kept });
         }
         self.by_name.remove(name.as_str());
         self.groups[index as usize] = None;
         self.free.push(index);
-        let filter = matched_filter(name);
         let filter_id = self.filters.find(filter)?;
-        self.filters.remove(filter_id, SessionIndex(index))?.was_last.then_some(filter)
+        let is_only = self.filters.remove(filter_id, SessionIndex(index))?.was_last;
+        Some(Change { filter, is_only, is_only_kept })
     }
 
     pub(crate) fn set_presence(&mut self, name: &GroupName, member: Member, is_online: bool) {
-        let entry = self.of(name).and_then(|group| group.members.iter_mut().find(|entry| entry.0 == member));
+        let entry =
+            self.of(name).and_then(|group| group.members.iter_mut().find(|entry| entry.member == member));
         if let Some(entry) = entry {
-            entry.1 = is_online;
+            entry.is_online = is_online;
         }
     }
 
@@ -108,17 +145,18 @@ impl Groups {
     }
 
     /// Chooses who gets the next message of a group.
-    pub(crate) fn choose(&mut self, index: u32) -> Option<(GroupName, Member)> {
+    pub(crate) fn choose(&mut self, index: u32) -> Option<(GroupName, Chosen)> {
         let group = self.groups.get_mut(index as usize)?.as_mut()?;
-        let member = group.choose(None)?;
-        Some((group.name.clone(), member))
+        let chosen = group.choose(None)?;
+        Some((group.name.clone(), chosen))
     }
 
     /// Chooses who gets a message that `member` has sent back: it keeps it only if it is the only one left.
-    pub(crate) fn choose_other(&mut self, name: &GroupName, member: Member) -> Option<Member> {
+    pub(crate) fn choose_other(&mut self, name: &GroupName, member: Member) -> Option<Chosen> {
         let group = self.of(name)?;
-        let is_left = group.members.iter().any(|entry| entry.0 == member);
-        group.choose(Some(member)).or(is_left.then_some(member))
+        let left = group.members.iter().find(|entry| entry.member == member);
+        let left = left.map(|entry| Chosen { member, is_kept: entry.is_kept });
+        group.choose(Some(member)).or(left)
     }
 
     fn of(&mut self, name: &GroupName) -> Option<&mut Group> {
@@ -128,16 +166,20 @@ impl Groups {
 }
 
 impl Group {
+    fn has_kept(&self) -> bool {
+        self.members.iter().any(|entry| entry.is_kept)
+    }
+
     /// In turn among the connected members; without any, in turn among all.
-    fn choose(&mut self, except: Option<Member>) -> Option<Member> {
+    fn choose(&mut self, except: Option<Member>) -> Option<Chosen> {
         let count = self.members.len();
         for only_online in [true, false] {
             for step in 0..count {
                 let index = (self.next + step) % count;
-                let (member, is_online) = self.members[index];
+                let Entry { member, is_online, is_kept } = self.members[index];
                 if Some(member) != except && (is_online || !only_online) {
                     self.next = (index + 1) % count;
-                    return Some(member);
+                    return Some(Chosen { member, is_kept });
                 }
             }
         }

@@ -1,15 +1,15 @@
 //! What shards write to each other.
 
-use crate::{message::Message, routing::group_mail::GroupMail};
+use crate::{ids::Receipt, message::Message, routing::group_mail::GroupMail};
 
 /// One letter from shard to shard. Letters to one shard arrive in the order in which all its peers sent them: the
 /// delivery is causal.
 #[derive(Debug)]
 pub enum Mail {
     /// A message for the Subscriptions of the receiving shard.
-    Publish(Message),
+    Publish(Message, Receipt),
     /// A message with RETAIN, to the home of its topic: keep it, or forget the topic if the payload is empty.
-    Retain(Message),
+    Retain(Message, Receipt),
     /// Asks for [`Mail::Fenced`], which tells that everything published before the sender's new Subscription was
     /// known here has been sent.
     Fence {

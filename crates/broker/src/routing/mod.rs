@@ -3,6 +3,7 @@ pub(crate) mod asks;
 pub mod group_mail;
 pub(crate) mod groups;
 pub mod interest;
+pub mod interests;
 pub mod mail;
 pub(crate) mod retained_call;
 pub(crate) mod router;

@@ -1,14 +1,17 @@
 //! The way of a message: into the Retained Messages, to the Subscriptions of this shard, to other shards (3.3.4).
 
+use dunlin_packet::{qos::QoS, topic::name::TopicName};
 use dunlin_protocol::time::Instant;
 
 use crate::{
     fanout::Publication,
-    ids::ShardId,
+    ids::{Receipt, ShardId},
+    message::View,
     output::Outbox,
+    records::{content::TransitParts, key::Key},
     routing::{mail::Mail, target::Target},
-    sessions::table::Sessions,
-    slot::home_of,
+    sessions::{keeping::is_worth_sharing, table::Sessions},
+    slot::{home_of, slot_of},
     state::{Scratch, State},
     subscriptions::Subscriptions,
     topics::ids::FilterId,
@@ -25,7 +28,7 @@ impl State {
         if publication.view.facts.retain {
             self.route_retained(now, publication, out);
         }
-        let is_wanted_elsewhere = self.shards > 1 && self.route_to_peers(publication, out);
+        let is_wanted_elsewhere = self.shards > 1 && self.route_to_peers(now, publication, out);
         let is_wanted_here = self.publish_here(now, publication, out);
         is_wanted_here || is_wanted_elsewhere
     }
@@ -35,21 +38,56 @@ impl State {
         let home = home_of(publication.view.topic_name.as_str(), self.shards);
         let message = publication.keep();
         if home == self.id {
-            self.keep_retained(now, message);
-        } else {
-            out.routes[home.index()].push(Mail::Retain(message));
+            return self.keep_retained(now, message, out);
         }
+        let is_promised = message.facts().qos > QoS::AtMostOnce;
+        let receipt = self.file_transit(now, home, is_promised, TransitParts::Retain, &message.view(), out);
+        out.routes[home.index()].push(Mail::Retain(message, receipt));
     }
 
-    fn route_to_peers(&mut self, publication: &mut Publication<'_>, out: &mut Outbox) -> bool {
-        let mut wanted = self.interest.look_up(publication.view.topic_name) & !self.id.bit();
-        let is_wanted = wanted != 0;
+    fn route_to_peers(&mut self, now: Instant, publication: &mut Publication<'_>, out: &mut Outbox) -> bool {
+        let View { topic_name, facts, .. } = publication.view;
+        let mut wanted = self.interests.any.look_up(topic_name) & !self.id.bit();
+        if wanted == 0 {
+            return false;
+        }
+        let has_to_keep = self.settings.is_durable && facts.qos > QoS::AtMostOnce;
+        let keeping = if has_to_keep { self.interests.kept.look_up(topic_name) } else { 0 };
         while wanted != 0 {
             let peer = ShardId(wanted.trailing_zeros() as u8);
             wanted &= wanted - 1;
-            out.routes[peer.index()].push(Mail::Publish(publication.keep()));
+            let is_promised = keeping & peer.bit() != 0;
+            let receipt =
+                self.file_transit(now, peer, is_promised, TransitParts::Publish, &publication.view, out);
+            out.routes[peer.index()].push(Mail::Publish(publication.keep(), receipt));
         }
-        is_wanted
+        true
+    }
+
+    /// Files mail that must not be lost between two shards: the receiver takes the record away when it has filed what
+    /// comes of it. So the message is safe as soon as the sender's own batch is.
+    pub(crate) fn file_transit(
+        &mut self,
+        now: Instant,
+        to: ShardId,
+        is_promised: bool,
+        transit: TransitParts<'_>,
+        message: &View<'_>,
+        out: &mut Outbox,
+    ) -> Receipt {
+        if !is_promised || !self.settings.is_durable {
+            return Receipt::NONE;
+        }
+        let number = self.filing.next_number(now);
+        out.batch.put_transit(Key::Transit { from: self.id, to, number }, transit, message);
+        Receipt(number)
+    }
+
+    /// Takes away the record of mail that has come from another shard.
+    pub(crate) fn take_receipt(&mut self, from: ShardId, receipt: Receipt, out: &mut Outbox) {
+        if receipt != Receipt::NONE {
+            out.batch.delete_record(Key::Transit { from, to: self.id, number: receipt.0 });
+        }
     }
 
     /// Gives a message to the Subscriptions of this shard and to the groups that are at home here.
@@ -71,6 +109,7 @@ impl State {
         let is_one_of_many = targets.len() > 1;
         if is_one_of_many {
             self.scratch.frames.start();
+            publication.is_body_shared = self.has_several_to_keep(&targets, publication);
         }
         for target in &targets {
             self.offer(now, publication, target, is_one_of_many, out);
@@ -84,21 +123,45 @@ impl State {
         is_wanted
     }
 
+    /// Whether the message is filed for more than one Session, and large enough to be filed once for all.
+    fn has_several_to_keep(&self, targets: &[Target], publication: &Publication<'_>) -> bool {
+        self.settings.is_durable
+            && publication.view.facts.qos > QoS::AtMostOnce
+            && is_worth_sharing(&publication.view)
+            && targets
+                .iter()
+                .filter(|target| target.qos > QoS::AtMostOnce && self.sessions[target.session].is_kept())
+                .nth(1)
+                .is_some()
+    }
+
     /// Keeps or removes a Retained Message; this shard is the home of its topic.
-    pub(crate) fn keep_retained(&mut self, now: Instant, message: crate::message::Message) {
+    pub(crate) fn keep_retained(&mut self, now: Instant, message: crate::message::Message, out: &mut Outbox) {
         let topic_name = message.topic_name();
         let is_removal = message.payload().is_empty(); // [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]
+        let slot = slot_of(topic_name.as_str());
         let old = if is_removal || message.has_expired(now) {
+            self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
         } else if self.has_room_for_retained(&message) {
             self.retained_bytes += message.size() as u64;
+            if self.settings.is_durable {
+                out.batch.put_retained(slot, &message);
+            }
             self.retained.keep(topic_name, message.clone())
         } else {
             tracing::warn!(topic_name = topic_name.as_str(), "Retained Message not kept: the table is full");
             self.counters.dropped_retained_full += 1;
+            self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
         };
         self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
+    }
+
+    fn unfile_retained(&mut self, slot: u16, topic_name: TopicName<'_>, out: &mut Outbox) {
+        if self.settings.is_durable {
+            out.batch.delete_record(Key::Retained(slot, topic_name.as_str()));
+        }
     }
 
     fn has_room_for_retained(&self, message: &crate::message::Message) -> bool {

@@ -3,6 +3,7 @@
 //! A group is at home in the shard of its whole Topic Filter. Its members live in the shards of their Sessions, and keep
 //! their Subscription options there; the home only chooses among them. A member that cannot have a message sends it back.
 
+use dunlin_packet::qos::QoS;
 use dunlin_protocol::time::Instant;
 
 use crate::{
@@ -10,8 +11,10 @@ use crate::{
     ids::ShardId,
     message::Message,
     output::Outbox,
+    records::content::TransitParts,
     routing::{
         group_mail::{GroupMail, GroupName, Member},
+        groups::Chosen,
         mail::Mail,
         target::Target,
     },
@@ -36,39 +39,76 @@ impl State {
 
     pub(crate) fn take_group_mail(&mut self, now: Instant, from: ShardId, mail: GroupMail, out: &mut Outbox) {
         match mail {
-            GroupMail::Join { group, member, ticket } => {
-                if let Some(filter) = self.groups.join(&group, member) {
-                    self.add_interest(filter);
+            GroupMail::Join { group, member, is_kept, is_online, ticket } => {
+                let change = self.groups.join(&group, member, is_kept, is_online);
+                if change.is_only {
+                    self.add_interest(change.filter);
+                }
+                if change.is_only_kept {
+                    self.own_kept.add(change.filter);
                 }
                 if ticket != 0 {
                     out.routes[from.index()].push(Mail::Joined { ticket });
                 }
             }
             GroupMail::Leave { group, member } => {
-                if let Some(filter) = self.groups.leave(&group, member) {
-                    self.remove_interest(filter);
+                let Some(change) = self.groups.leave(&group, member) else { return };
+                if change.is_only {
+                    self.remove_interest(change.filter);
+                }
+                if change.is_only_kept {
+                    self.own_kept.remove(change.filter);
                 }
             }
             GroupMail::Presence { group, member, is_online } => {
                 self.groups.set_presence(&group, member, is_online)
             }
-            GroupMail::Deliver { group, member, message } => {
+            GroupMail::Deliver { group, member, message, receipt } => {
+                self.take_receipt(from, receipt, out);
                 self.receive_share(now, group, member, message, out)
             }
-            GroupMail::Return { group, member, message } => {
-                let chosen = self.groups.choose_other(&group, member);
-                let Some(chosen) = chosen else {
-                    self.counters.dropped_no_member += 1;
-                    return;
-                };
-                self.send_group_mail(
-                    now,
-                    chosen.shard,
-                    GroupMail::Deliver { group, member: chosen, message },
-                    out,
-                );
+            GroupMail::Return { group, member, message, receipt } => {
+                self.take_receipt(from, receipt, out);
+                match self.groups.choose_other(&group, member) {
+                    Some(chosen) => self.send_share(now, group, chosen, message, out),
+                    None => self.counters.dropped_no_member += 1,
+                }
             }
         }
+    }
+
+    /// Gives a message to the member that was chosen for it.
+    pub(crate) fn send_share(
+        &mut self,
+        now: Instant,
+        group: GroupName,
+        chosen: Chosen,
+        message: Message,
+        out: &mut Outbox,
+    ) {
+        let Chosen { member, is_kept } = chosen;
+        let is_promised = is_kept && message.facts().qos > QoS::AtMostOnce && member.shard != self.id;
+        let transit = TransitParts::Share(group.as_str());
+        let receipt = self.file_transit(now, member.shard, is_promised, transit, &message.view(), out);
+        let mail = GroupMail::Deliver { group, member, message, receipt };
+        self.send_group_mail(now, member.shard, mail, out);
+    }
+
+    /// Gives a message back to its group; `is_kept` says that it was filed for the member.
+    pub(crate) fn return_share(
+        &mut self,
+        now: Instant,
+        group: GroupName,
+        member: Member,
+        message: Message,
+        is_kept: bool,
+        out: &mut Outbox,
+    ) {
+        let home = home_of(group.as_str(), self.shards);
+        let is_promised = is_kept && message.facts().qos > QoS::AtMostOnce && home != self.id;
+        let transit = TransitParts::Share(group.as_str());
+        let receipt = self.file_transit(now, home, is_promised, transit, &message.view(), out);
+        self.send_group_mail(now, home, GroupMail::Return { group, member, message, receipt }, out);
     }
 
     /// Gives a message to one member of each group at home here that matches.
@@ -80,13 +120,11 @@ impl State {
     ) -> bool {
         let found = self.groups.matching(publication.view.topic_name);
         for &index in &found {
-            let Some((name, member)) = self.groups.choose(index) else { continue };
-            if member.shard != self.id {
-                let mail = GroupMail::Deliver { group: name, member, message: publication.keep() };
-                out.routes[member.shard.index()].push(Mail::Group(Box::new(mail)));
-            } else if !self.offer_share(now, &name, member, publication, out) {
-                let mail = GroupMail::Return { group: name, member, message: publication.keep() };
-                self.take_group_mail(now, self.id, mail, out);
+            let Some((name, chosen)) = self.groups.choose(index) else { continue };
+            if chosen.member.shard != self.id {
+                self.send_share(now, name, chosen, publication.keep(), out);
+            } else if !self.offer_share(now, &name, chosen.member, publication, out) {
+                self.return_share(now, name, chosen.member, publication.keep(), chosen.is_kept, out);
             }
         }
         let is_wanted = !found.is_empty();
@@ -108,7 +146,7 @@ impl State {
             return;
         }
         drop(publication);
-        self.send_to_group(now, GroupMail::Return { group, member, message }, out);
+        self.return_share(now, group, member, message, self.settings.is_durable, out);
     }
 
     /// Gives a message to a member here; `false` if its Session or its Subscription is gone.

@@ -9,6 +9,8 @@ use crate::ids::ConnectionId;
 pub(crate) struct Held {
     pub(crate) connection: ConnectionId,
     pub(crate) bytes: Vec<u8>,
+    /// The batch that has to be durable besides.
+    pub(crate) batch: Option<u64>,
     /// Confirmations still to come.
     pub(crate) missing: u32,
 }

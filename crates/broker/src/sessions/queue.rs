@@ -55,6 +55,18 @@ pub(crate) struct Delivery {
     pub(crate) identifiers: Identifiers,
     /// The Shared Subscription it came by.
     pub(crate) group: Option<GroupName>,
+    pub(crate) filed: Filed,
+}
+
+/// Whether and how a delivery stands in the records.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filed {
+    /// Its place in the Session's queue; 0 if it has no record.
+    pub(crate) number: u64,
+    /// Whether its message is in a record that others share.
+    pub(crate) is_shared: bool,
+    /// Whether its Packet Identifier is in a record of its own.
+    pub(crate) has_state: bool,
 }
 
 /// The Retained Messages that a Subscription called for, still to be sent (3.3.1.3).
@@ -73,11 +85,24 @@ pub(crate) enum Waiting {
     Replay(Box<Replay>),
 }
 
-/// What waits for a Session: bounded in messages and bytes, the oldest gives way.
+/// The end of a queue that is on the disk only.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    pub(crate) messages: u32,
+    pub(crate) bytes: u64,
+    /// Everything with this number or a greater one is meant.
+    pub(crate) from: u64,
+    /// Whether its beginning is being read.
+    pub(crate) is_loading: bool,
+}
+
+/// What waits for a Session: bounded in messages and bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: u64,
+    /// What waits behind all others with QoS 1 and 2.
+    tail: Option<Box<Tail>>,
     /// Replays among what waits: QoS 0 messages may not overtake them.
     replays: u32,
     /// QoS 0 deliveries among what waits: the next ones may not overtake them.
@@ -86,11 +111,49 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.tail.is_none()
     }
 
     pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + self.tail.as_ref().map_or(0, |tail| tail.messages as usize)
+    }
+
+    /// How many wait in memory.
+    pub(crate) fn len_in_memory(&self) -> usize {
         self.waiting.len()
+    }
+
+    pub(crate) fn tail(&mut self) -> Option<&mut Tail> {
+        self.tail.as_deref_mut()
+    }
+
+    /// Whether a filed message of `size` bytes is to wait on the disk only.
+    pub(crate) fn is_for_tail(&self, size: usize, memory_bytes_max: u64) -> bool {
+        let in_memory = self.bytes + (self.waiting.len() * ENTRY_BYTES) as u64;
+        self.tail.is_some() || (in_memory + size as u64 > memory_bytes_max && !self.waiting.is_empty())
+    }
+
+    /// Adds a message that is on the disk, behind all others.
+    pub(crate) fn push_tail(&mut self, number: u64, size: u64) {
+        let tail = self.tail.get_or_insert_with(|| Box::new(Tail { from: number, ..Tail::default() }));
+        tail.messages += 1;
+        tail.bytes += size;
+    }
+
+    /// Takes a message of the tail that was read, with its number and size as they were added.
+    pub(crate) fn shrink_tail(&mut self, number: u64, size: u64) {
+        let Some(tail) = &mut self.tail else { return };
+        tail.messages = tail.messages.saturating_sub(1);
+        tail.bytes = tail.bytes.saturating_sub(size);
+        tail.from = number + 1;
+        if tail.messages == 0 {
+            self.tail = None;
+        }
+    }
+
+    /// The tail as a whole, when the Session ends.
+    pub(crate) fn take_tail(&mut self) -> Option<Box<Tail>> {
+        self.tail.take()
     }
 
     /// Whether a QoS 0 message has to queue up as well, so as not to overtake an older one.
@@ -110,7 +173,8 @@ impl Queue {
 
     /// Whether one more message of `size` bytes would exceed a bound.
     pub(crate) fn is_full(&self, size: usize, messages_max: u32, bytes_max: u64) -> bool {
-        self.waiting.len() >= messages_max as usize || self.bytes + size as u64 > bytes_max
+        let on_disk = self.tail.as_ref().map_or(0, |tail| tail.bytes);
+        self.len() >= messages_max as usize || self.bytes + on_disk + size as u64 > bytes_max
     }
 
     /// Takes the oldest message out to make room; replays stay.
@@ -155,19 +219,16 @@ impl Queue {
 
     /// Keeps what is Session state after the Network Connection is gone: QoS 1 and 2 (4.1). Returns what came by a
     /// Shared Subscription, which other members can have.
-    pub(crate) fn leave_connection(&mut self) -> Vec<(GroupName, Message)> {
+    pub(crate) fn leave_connection(&mut self) -> Vec<Delivery> {
         let mut returned = Vec::new();
         let mut kept = VecDeque::new();
-        for mut waiting in std::mem::take(&mut self.waiting) {
-            match &mut waiting {
-                Waiting::Delivery(delivery) => {
-                    if let Some(group) = &delivery.group {
-                        returned.push((group.clone(), delivery.message.clone()));
-                    } else if delivery.qos != QoS::AtMostOnce {
-                        kept.push_back(waiting);
-                    }
-                }
-                Waiting::Replay(replay) => {
+        let tail = self.tail.take();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Delivery(delivery) if delivery.group.is_some() => returned.push(delivery),
+                Waiting::Delivery(delivery) if delivery.qos == QoS::AtMostOnce => {}
+                Waiting::Delivery(_) => kept.push_back(waiting),
+                Waiting::Replay(ref replay) => {
                     let qos = replay.qos;
                     if replay
                         .messages
@@ -180,7 +241,7 @@ impl Queue {
                 }
             }
         }
-        *self = Self::default();
+        *self = Self { tail, ..Self::default() };
         for waiting in kept {
             match waiting {
                 Waiting::Delivery(delivery) => self.push(delivery),
@@ -190,25 +251,29 @@ impl Queue {
         returned
     }
 
-    /// Throws out what has expired [MQTT-3.3.2-5] and returns how many messages that were.
-    pub(crate) fn drop_expired(&mut self, now: Instant) -> u64 {
-        let before = self.waiting.len();
+    /// Takes out what has expired. [MQTT-3.3.2-5]
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Delivery> {
+        let mut expired = Vec::new();
         let waiting = std::mem::take(&mut self.waiting);
-        let (mut bytes, mut at_most_once) = (0, 0);
-        self.waiting = waiting
-            .into_iter()
-            .filter(|waiting| match waiting {
-                Waiting::Delivery(delivery) if delivery.message.has_expired(now) => false,
-                Waiting::Delivery(delivery) => {
-                    bytes += delivery.message.size() as u64;
-                    at_most_once += u32::from(delivery.qos == QoS::AtMostOnce);
-                    true
-                }
-                Waiting::Replay(_) => true,
-            })
-            .collect();
-        self.bytes = bytes;
-        self.at_most_once = at_most_once;
-        (before - self.waiting.len()) as u64
+        (self.bytes, self.at_most_once, self.replays) = (0, 0, 0);
+        for waiting in waiting {
+            match waiting {
+                Waiting::Delivery(delivery) if delivery.message.has_expired(now) => expired.push(delivery),
+                Waiting::Delivery(delivery) => self.push(delivery),
+                Waiting::Replay(replay) => self.push_replay(replay),
+            }
+        }
+        expired
+    }
+
+    /// All deliveries in memory.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Delivery(delivery) => Some(delivery),
+            Waiting::Replay(_) => None,
+        })
     }
 }
+
+/// Bytes of memory that an entry takes beside its message's text and payload, by and large.
+const ENTRY_BYTES: usize = 160;

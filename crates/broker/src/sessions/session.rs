@@ -5,8 +5,10 @@ use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
 use crate::{
     ids::ConnectionId,
     message::Message,
+    records::key::Owner,
     routing::group_mail::GroupName,
     sessions::queue::{Delivery, Queue},
+    slot::slot_of,
     subscriptions::subscription::Subscription,
     topics::ids::FilterId,
 };
@@ -17,6 +19,10 @@ pub(crate) struct Session {
     pub(crate) client_id: Box<str>,
     /// Tells it from Sessions that have had the same place in the table.
     pub(crate) serial: u32,
+    /// What its records are filed under; the number is 0 while there are none.
+    pub(crate) owner: Owner,
+    /// Whether it was to outlive its Network Connection at some time: its Subscriptions count among those that are kept.
+    pub(crate) was_kept: bool,
     /// See [`publisher_key`](crate::message::publisher_key).
     pub(crate) publisher: u64,
     pub(crate) connection: Option<ConnectionId>,
@@ -55,8 +61,9 @@ pub(crate) struct Share {
 impl Session {
     pub(crate) fn new(client_id: Box<str>, serial: u32, publisher: u64) -> Self {
         Self {
-            client_id,
             serial,
+            owner: Owner { slot: slot_of(&client_id), uid: 0 },
+            was_kept: false,
             publisher,
             connection: None,
             expiry_s: 0,
@@ -67,7 +74,18 @@ impl Session {
             will: None,
             filters: Vec::new(),
             shares: Vec::new(),
+            client_id,
         }
+    }
+
+    /// Whether anything of it stands in the records.
+    pub(crate) fn has_records(&self) -> bool {
+        self.owner.uid != 0
+    }
+
+    /// Whether it is to outlive its Network Connection and the program: then its messages are filed.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.owner.uid != 0 && self.expiry_s > 0
     }
 
     pub(crate) fn subscriptions(&self) -> usize {

@@ -240,7 +240,7 @@ impl std::fmt::Debug for Answer {
 /// What a letter costs in a mailbox: itself and the messages it keeps alive.
 fn weight(mail: &Mail) -> usize {
     let messages = match mail {
-        Mail::Publish(message) | Mail::Retain(message) => message.size(),
+        Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {
             GroupMail::Deliver { message, .. } | GroupMail::Return { message, .. } => message.size(),
@@ -264,7 +264,10 @@ const TARGETS_INLINE: usize = 8;
 mod tests {
     use std::{collections::HashSet, thread};
 
-    use dunlin_broker::message::{Message, MessageFacts};
+    use dunlin_broker::{
+        ids::Receipt,
+        message::{Message, MessageFacts},
+    };
     use dunlin_packet::{qos::QoS, topic::name::TopicName};
 
     use super::*;
@@ -289,7 +292,8 @@ mod tests {
     fn heavy() -> Mail {
         let facts = MessageFacts { qos: QoS::AtMostOnce, retain: false, expires_at: None, publisher: 0 };
         let topic = TopicName::parse("a").unwrap();
-        Mail::Publish(Message::from_parts(topic, &[], &vec![0; WEIGHT_MAX], facts))
+        let message = Message::from_parts(topic, &[], &vec![0; WEIGHT_MAX], facts);
+        Mail::Publish(message, Receipt::NONE)
     }
 
     fn take(post: &Post, shard: u8) -> Contents {

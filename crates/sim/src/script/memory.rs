@@ -13,7 +13,7 @@ use dunlin_broker::{
     limits::Settings,
     output::Outbox,
     permissions::Permissions,
-    routing::{interest::Interest, mail::Mail},
+    routing::{interest::Interest, interests::Interests, mail::Mail},
     shard::Shard,
     slot::home_of,
 };
@@ -65,8 +65,8 @@ impl MemoryPlayer {
     /// A setting that the broker does not have, or a value that it cannot have.
     pub fn new(shards: u8, settings: &[(String, String)]) -> Result<MemoryPlayer, String> {
         let settings = Arc::new(read_settings(settings)?);
-        let interest = Arc::new(Interest::with_seed(Interest::WORDS, shards, 1));
-        let shard = |number| Shard::new(ShardId(number), shards, settings.clone(), interest.clone());
+        let interests = Interests::with_seed(Interest::WORDS, shards, 1);
+        let shard = |number| Shard::new(ShardId(number), shards, settings.clone(), &interests);
         Ok(MemoryPlayer {
             now: Instant::from_ms(1_700_000_000_000),
             shards: (0..shards).map(shard).collect(),

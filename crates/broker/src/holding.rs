@@ -1,0 +1,147 @@
+//! What is said to Clients about durable things waits until they are durable (4.1, 4.3).
+
+use dunlin_packet::{packet::PacketType, packet_identifier::PacketId, reason_code::ReasonCode};
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    held::{Held, HeldPacket},
+    ids::ConnectionId,
+    input::Storage,
+    output::Outbox,
+    reply::write_ack,
+    state::State,
+};
+
+impl State {
+    /// Answers PUBACK, PUBREC, PUBREL or PUBCOMP: now, or, if `is_filed` says that the current batch has to be durable
+    /// first, then. No answer overtakes another one on its connection. [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+    pub(crate) fn answer_ack(
+        &mut self,
+        id: ConnectionId,
+        packet_type: PacketType,
+        packet_id: PacketId,
+        reason_code: ReasonCode,
+        is_filed: bool,
+        out: &mut Outbox,
+    ) {
+        if is_filed || self.connection(id).held > 0 {
+            return self.hold(id, HeldPacket::Ack(packet_type, packet_id, reason_code), is_filed, out);
+        }
+        self.write_answer(id, packet_type, packet_id, reason_code, out);
+    }
+
+    /// The same for SUBACK and UNSUBACK, in bytes.
+    pub(crate) fn answer_bytes(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        batch: Option<u64>,
+        out: &mut Outbox,
+    ) {
+        let batch = batch.filter(|&batch| batch > self.filing.committed);
+        if batch.is_none() && self.connection(id).held == 0 {
+            return out.buffer(id).extend_from_slice(bytes);
+        }
+        let connection = self.connection(id);
+        connection.held += 1;
+        let serial = connection.serial;
+        self.held.push(batch.unwrap_or(0), id, serial, HeldPacket::Bytes(bytes.into()));
+    }
+
+    /// Holds back the PUBLISH of a message in flight until it is filed.
+    pub(crate) fn hold_publish(&mut self, id: ConnectionId, packet_id: PacketId, out: &mut Outbox) {
+        self.connection(id).held_publishes += 1;
+        self.hold(id, HeldPacket::Publish(packet_id), true, out);
+    }
+
+    /// Holds back CONNACK and all that follows.
+    pub(crate) fn hold_connack(&mut self, id: ConnectionId, out: &mut Outbox) {
+        out.block(id);
+        self.hold(id, HeldPacket::Connack, true, out);
+    }
+
+    fn hold(&mut self, id: ConnectionId, packet: HeldPacket, is_filed: bool, out: &mut Outbox) {
+        let connection = self.connection(id);
+        connection.held += 1;
+        let serial = connection.serial;
+        let batch = if is_filed { out.batch_number() } else { 0 };
+        self.held.push(batch, id, serial, packet);
+    }
+
+    fn write_answer(
+        &mut self,
+        id: ConnectionId,
+        packet_type: PacketType,
+        packet_id: PacketId,
+        reason_code: ReasonCode,
+        out: &mut Outbox,
+    ) {
+        let (connection, session) = self.both(id);
+        if packet_type == PacketType::Puback {
+            session.inbound.acknowledged(packet_id);
+        }
+        write_ack(connection, id, packet_type, packet_id, reason_code, out);
+    }
+
+    /// The batches up to `batch` are durable: what was said about them may be said.
+    pub(crate) fn committed(&mut self, now: Instant, batch: u64, out: &mut Outbox) {
+        self.filing.committed = self.filing.committed.max(batch);
+        while let Some(held) = self.held.pop(batch) {
+            let Held { connection: id, serial, packet, .. } = held;
+            let Some(connection) = self.find_connection(id).filter(|it| it.serial == serial) else {
+                continue;
+            };
+            connection.held -= 1;
+            match packet {
+                HeldPacket::Ack(packet_type, packet_id, reason_code) => {
+                    self.write_answer(id, packet_type, packet_id, reason_code, out);
+                }
+                HeldPacket::Bytes(bytes) => out.buffer(id).extend_from_slice(&bytes),
+                HeldPacket::Connack => out.unblock(id),
+                HeldPacket::Publish(packet_id) => {
+                    if self.held.is_stalled(id, serial) || self.has_backlog(id, out) {
+                        self.held.stall(id, serial, packet_id);
+                    } else {
+                        self.connection(id).held_publishes -= 1;
+                        self.send_filed(now, id, packet_id, out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what could have left before, had the Client read; `false` if it still does not.
+    pub(crate) fn send_stalled(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) -> bool {
+        let serial = self.connection(id).serial;
+        while self.held.is_stalled(id, serial) {
+            if self.has_backlog(id, out) {
+                return false;
+            }
+            if let Some(packet_id) = self.held.pop_stalled(id, serial) {
+                self.connection(id).held_publishes -= 1;
+                self.send_filed(now, id, packet_id, out);
+            }
+        }
+        true
+    }
+
+    /// How it stands with the storage. If it has failed, what waits never becomes true: these Clients are disconnected
+    /// and learn it so.
+    pub(crate) fn storage_is(&mut self, now: Instant, storage: Storage, out: &mut Outbox) {
+        if self.filing.storage == Storage::Failed {
+            return;
+        }
+        self.filing.storage = storage;
+        if storage != Storage::Failed {
+            return;
+        }
+        for held in self.held.drain() {
+            let is_same = |serial| serial == held.serial;
+            if self.find_connection(held.connection).is_some_and(|it| is_same(it.serial)) {
+                out.unblock(held.connection);
+                let reason = "the Server cannot keep messages any more";
+                self.disconnect(now, held.connection, ReasonCode::ImplementationSpecificError, reason, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What stands in the records of one kind or another, and in which bytes.
+
+use std::num::NonZeroU32;
+
+use dunlin_packet::{
+    packet_identifier::PacketId, qos::QoS, subscribe::SubscriptionOptions, topic::name::TopicName,
+    version::ProtocolVersion,
+};
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    message::{Message, MessageFacts, View},
+    subscriptions::subscription::Subscription,
+};
+
+/// A Session (4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionContent<'a> {
+    /// The Client Identifier.
+    pub client_id: &'a str,
+    /// Session Expiry Interval in seconds; 4,294,967,295 has no end.
+    pub expiry_s: u32,
+    /// When its Network Connection ended; nothing while it had one.
+    pub left_at: Option<Instant>,
+}
+
+/// A Will (3.1.2.5).
+#[derive(Clone, Debug)]
+pub struct WillContent {
+    /// Will Delay Interval in seconds.
+    pub delay_s: u32,
+    /// Message Expiry Interval in seconds, from the moment it is published.
+    pub expiry_s: Option<u32>,
+    /// What to publish.
+    pub message: Message,
+}
+
+/// A message that a Session has not acknowledged.
+#[derive(Clone, Debug)]
+pub struct MessageContent<'a> {
+    /// The QoS to deliver with: 1 or 2.
+    pub qos: QoS,
+    /// The RETAIN flag to deliver with.
+    pub retain: bool,
+    /// The identifier it was sent with when it was filed; nothing if it was queued.
+    pub packet_id: Option<PacketId>,
+    /// The Subscription Identifiers.
+    pub identifiers: Vec<NonZeroU32>,
+    /// The whole Topic Filter of the Shared Subscription it came by; empty for none.
+    pub group: &'a str,
+    /// The message itself.
+    pub body: BodyContent,
+}
+
+/// Where a message's topic, properties and payload are.
+#[derive(Clone, Debug)]
+pub enum BodyContent {
+    /// In the record.
+    Inside(Message),
+    /// In a [`Key::Body`](super::key::Key::Body) with the number of the message, with this size in bytes.
+    Shared {
+        /// See [`Message::size`].
+        size: u32,
+    },
+}
+
+/// How far an acknowledgement of the Client has come (4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InFlightState {
+    /// PUBLISH was sent.
+    Sent,
+    /// PUBREC came: PUBREL is sent, the message itself is gone.
+    Released,
+}
+
+/// What one shard has written to another.
+#[derive(Clone, Debug)]
+pub enum TransitContent<'a> {
+    /// A message for the Subscriptions of the receiver.
+    Publish(Message),
+    /// A message for the Retained Messages of the receiver.
+    Retain(Message),
+    /// A message for a member of a Shared Subscription, which is named by its whole Topic Filter.
+    Share(&'a str, Message),
+}
+
+/// Reads from the front of a slice; nothing once it is too short.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        Some(self.bytes(1)?[0])
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.bytes(2)?.try_into().ok()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.bytes(4)?.try_into().ok()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        let len = self.u16()?;
+        std::str::from_utf8(self.bytes(len.into())?).ok()
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let len = u16::try_from(text.len()).expect("a text of MQTT has at most 65,535 bytes");
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+impl<'a> SessionContent<'a> {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.expiry_s.to_be_bytes());
+        out.extend_from_slice(&self.left_at.map_or(0, Instant::as_ms).to_be_bytes());
+        put_text(out, self.client_id);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        let expiry_s = reader.u32()?;
+        let left_at = reader.u64()?;
+        let left_at = (left_at != 0).then(|| Instant::from_ms(left_at));
+        Some(Self { client_id: reader.text()?, expiry_s, left_at })
+    }
+}
+
+pub(super) fn encode_subscription(subscription: &Subscription, out: &mut Vec<u8>) {
+    out.push(subscription.options.encode(ProtocolVersion::V5_0));
+    out.extend_from_slice(&subscription.identifier.map_or(0, NonZeroU32::get).to_be_bytes());
+}
+
+pub(super) fn decode_subscription(reader: &mut Reader<'_>) -> Option<Subscription> {
+    let options = SubscriptionOptions::decode(ProtocolVersion::V5_0, reader.u8()?).ok()?;
+    Some(Subscription { options, identifier: NonZeroU32::new(reader.u32()?) })
+}
+
+impl WillContent {
+    pub(super) fn encode(delay_s: u32, expiry_s: Option<u32>, message: &View<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&delay_s.to_be_bytes());
+        out.push(expiry_s.is_some().into());
+        out.extend_from_slice(&expiry_s.unwrap_or(0).to_be_bytes());
+        encode_body(message, out);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let delay_s = reader.u32()?;
+        let has_expiry = reader.u8()? != 0;
+        let expiry_s = reader.u32()?;
+        let message = decode_body(reader)?;
+        Some(Self { delay_s, expiry_s: has_expiry.then_some(expiry_s), message })
+    }
+}
+
+/// A [`MessageContent`] as it is written: all parts borrowed.
+pub(crate) struct MessageParts<'a> {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) packet_id: Option<PacketId>,
+    pub(crate) identifiers: &'a [NonZeroU32],
+    pub(crate) group: &'a str,
+    pub(crate) message: View<'a>,
+    /// Whether only the size of the message is written: it is in a record of its own.
+    pub(crate) is_shared: bool,
+}
+
+const QOS_BITS: u8 = 0b0011;
+const RETAIN_BIT: u8 = 0b0100;
+const SHARED_BIT: u8 = 0b1000;
+
+impl MessageParts<'_> {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let flags = self.qos.value()
+            | if self.retain { RETAIN_BIT } else { 0 }
+            | if self.is_shared { SHARED_BIT } else { 0 };
+        out.push(flags);
+        out.extend_from_slice(&self.packet_id.map_or(0, PacketId::value).to_be_bytes());
+        let count = u16::try_from(self.identifiers.len()).unwrap_or(u16::MAX);
+        out.extend_from_slice(&count.to_be_bytes());
+        for identifier in &self.identifiers[..usize::from(count)] {
+            out.extend_from_slice(&identifier.get().to_be_bytes());
+        }
+        put_text(out, self.group);
+        if self.is_shared {
+            out.extend_from_slice(&(self.message.size() as u32).to_be_bytes());
+        } else {
+            encode_body(&self.message, out);
+        }
+    }
+}
+
+impl<'a> MessageContent<'a> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        let flags = reader.u8()?;
+        let qos = QoS::from_value(flags & QOS_BITS).filter(|&qos| qos != QoS::AtMostOnce)?;
+        let packet_id = PacketId::new(reader.u16()?);
+        let count = reader.u16()?;
+        let identifiers = (0..count).map(|_| NonZeroU32::new(reader.u32()?)).collect::<Option<_>>()?;
+        let group = reader.text()?;
+        let body = match flags & SHARED_BIT {
+            0 => BodyContent::Inside(decode_body(reader)?),
+            _ => BodyContent::Shared { size: reader.u32()? },
+        };
+        Some(Self { qos, retain: flags & RETAIN_BIT != 0, packet_id, identifiers, group, body })
+    }
+}
+
+impl InFlightState {
+    pub(super) fn encode(self, number: u64, out: &mut Vec<u8>) {
+        out.push(matches!(self, Self::Released).into());
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<(Self, u64)> {
+        let state = match reader.u8()? {
+            0 => Self::Sent,
+            1 => Self::Released,
+            _ => return None,
+        };
+        Some((state, reader.u64()?))
+    }
+}
+
+/// What a [`TransitContent`] is, as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TransitParts<'a> {
+    Publish,
+    Retain,
+    Share(&'a str),
+}
+
+impl TransitParts<'_> {
+    pub(super) fn encode(self, message: &View<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Publish => out.push(0),
+            Self::Retain => out.push(1),
+            Self::Share(group) => {
+                out.push(2);
+                put_text(out, group);
+            }
+        }
+        encode_body(message, out);
+    }
+}
+
+impl<'a> TransitContent<'a> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        Some(match reader.u8()? {
+            0 => Self::Publish(decode_body(reader)?),
+            1 => Self::Retain(decode_body(reader)?),
+            2 => Self::Share(reader.text()?, decode_body(reader)?),
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn encode_body(message: &View<'_>, out: &mut Vec<u8>) {
+    let facts = message.facts;
+    out.push(facts.qos.value() | if facts.retain { RETAIN_BIT } else { 0 });
+    out.extend_from_slice(&facts.expires_at.map_or(0, Instant::as_ms).to_be_bytes());
+    out.extend_from_slice(&facts.publisher.to_be_bytes());
+    put_text(out, message.topic_name.as_str());
+    out.extend_from_slice(&(message.properties.len() as u32).to_be_bytes());
+    out.extend_from_slice(message.properties);
+    out.extend_from_slice(message.payload);
+}
+
+/// The message takes all that is left.
+pub(super) fn decode_body(reader: &mut Reader<'_>) -> Option<Message> {
+    let flags = reader.u8()?;
+    let qos = QoS::from_value(flags & QOS_BITS)?;
+    let expires_at = reader.u64()?;
+    let expires_at = (expires_at != 0).then(|| Instant::from_ms(expires_at));
+    let publisher = reader.u64()?;
+    let facts = MessageFacts { qos, retain: flags & RETAIN_BIT != 0, expires_at, publisher };
+    let topic_name = TopicName::parse(reader.text()?).ok()?;
+    let properties_len = reader.u32()?;
+    let properties = reader.bytes(properties_len as usize)?;
+    let payload = std::mem::take(&mut reader.0);
+    Some(Message::from_parts(topic_name, properties, payload, facts))
+}

@@ -1,0 +1,338 @@
+//! After a restart: the records become Sessions, queues, Wills and Retained Messages again (4.1).
+
+use dunlin_packet::{packet_identifier::PacketId, reason_code::ReasonCode, topic::filter::TopicFilter};
+use dunlin_protocol::time::Instant;
+use foldhash::HashMap;
+
+use crate::{
+    fanout::Publication,
+    ids::{ConnectionId, ShardId},
+    message::Message,
+    output::Outbox,
+    records::{
+        content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
+        key::{Key, Owner},
+        record::Record,
+    },
+    reply::write_disconnect,
+    routing::group_mail::{GroupMail, GroupName, Member},
+    sessions::{
+        paging::delivery_from,
+        queue::Delivery,
+        session::{Share, Will},
+    },
+    shard::Shard,
+    state::State,
+    subscriptions::subscription::Subscription,
+    timers::Timer,
+    topics::ids::SessionIndex,
+};
+
+/// What is known only while records are put back.
+#[derive(Debug, Default)]
+pub(crate) struct Restoring {
+    owners: HashMap<Owner, SessionIndex>,
+    /// When each Session lost its Network Connection, if it had before the end of the program.
+    left_at: Vec<(SessionIndex, Option<Instant>)>,
+    in_flight: HashMap<(Owner, u64), PacketId>,
+    flights: HashMap<SessionIndex, Vec<Flight>>,
+    /// Bodies whose Sessions are gone.
+    orphans: Vec<u64>,
+    transits: Vec<Transit>,
+}
+
+/// A message or PUBREL that was in flight.
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    packet_id: PacketId,
+    delivery: Option<Delivery>,
+}
+
+/// Mail that was under way.
+#[derive(Debug)]
+struct Transit {
+    number: u64,
+    from: ShardId,
+    content: TransitOf,
+}
+
+#[derive(Debug)]
+enum TransitOf {
+    Publish(Message),
+    Retain(Message),
+    Share(GroupName, Message),
+}
+
+/// Reads the message of a shared body by its number.
+pub type FindBody<'a> = dyn FnMut(u64) -> Option<Message> + 'a;
+
+impl Shard {
+    /// Puts one record back. Records come kind by kind, in the order of [`BY_SLOT`](crate::records::key::kind::BY_SLOT),
+    /// those of one kind in the order of their keys; then mail that was under way to this shard.
+    pub fn restore(&mut self, record: Record<'_>, find_body: &mut FindBody<'_>, out: &mut Outbox) {
+        self.state.restore(record, find_body, out);
+    }
+
+    /// All records are back: tells the peers of the members of their groups.
+    pub fn restored(&mut self, now: Instant, out: &mut Outbox) {
+        self.state.restored(now, out);
+    }
+
+    /// All shards know of each other's Sessions again, and of the members of their groups: what has expired ends, what is
+    /// due is armed, and mail that was under way is delivered. `last_alive` is the last moment at which the program is
+    /// known to have run.
+    pub fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
+        self.state.settle(now, last_alive.min(now), out);
+    }
+}
+
+impl State {
+    fn restore(&mut self, record: Record<'_>, find_body: &mut FindBody<'_>, out: &mut Outbox) {
+        match record {
+            Record::Fact { .. } | Record::Body(..) => {}
+            Record::Session(owner, content) => self.restore_session(owner, &content),
+            Record::Subscription(owner, filter, subscription) => match self.restored_index(owner) {
+                Some(index) => self.restore_subscription(index, filter, subscription),
+                None => out.batch.delete_record(Key::Subscription(owner, filter)),
+            },
+            Record::Will(owner, content) => match self.restored_index(owner) {
+                Some(index) => self.sessions[index].will = Some(will_of(content)),
+                None => out.batch.delete_record(Key::Will(owner)),
+            },
+            Record::InFlight(owner, packet_id, state, number) => {
+                self.restore_in_flight(owner, packet_id, state, number, out);
+            }
+            Record::Message(owner, number, content) => {
+                self.restore_message(owner, number, content, find_body, out);
+            }
+            Record::Received(owner, packet_id) => match self.restored_index(owner) {
+                Some(index) => self.sessions[index].inbound.restore(packet_id),
+                None => out.batch.delete_record(Key::Received(owner, packet_id)),
+            },
+            Record::Retained(_, message) => {
+                self.retained_bytes += message.size() as u64;
+                let old = self.retained.keep(message.topic_name(), message.clone());
+                self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
+            }
+            Record::Transit { from, number, content, .. } => {
+                let content = match content {
+                    TransitContent::Publish(message) => TransitOf::Publish(message),
+                    TransitContent::Retain(message) => TransitOf::Retain(message),
+                    TransitContent::Share(group, message) => TransitOf::Share(GroupName::new(group), message),
+                };
+                self.filing.note_number(number);
+                self.restoring().transits.push(Transit { number, from, content });
+            }
+        }
+    }
+
+    fn restoring(&mut self) -> &mut Restoring {
+        self.restoring.get_or_insert_default()
+    }
+
+    fn restored_index(&mut self, owner: Owner) -> Option<SessionIndex> {
+        self.restoring().owners.get(&owner).copied()
+    }
+
+    fn restore_session(&mut self, owner: Owner, content: &SessionContent<'_>) {
+        self.filing.note_number(owner.uid);
+        if self.sessions.find(content.client_id).is_some() {
+            tracing::error!(
+                client_id = content.client_id,
+                "two Sessions have this Client Identifier: one is passed over"
+            );
+            return;
+        }
+        let index = self.sessions.create(content.client_id.into());
+        let session = &mut self.sessions[index];
+        session.owner = owner;
+        session.expiry_s = content.expiry_s;
+        session.was_kept = content.expiry_s > 0;
+        let restoring = self.restoring();
+        restoring.owners.insert(owner, index);
+        restoring.left_at.push((index, content.left_at));
+    }
+
+    fn restore_subscription(&mut self, index: SessionIndex, text: &str, subscription: Subscription) {
+        let Ok(filter) = TopicFilter::parse(text) else { return };
+        if filter.share().is_some() {
+            let share = Share { group: GroupName::new(text), subscription };
+            return self.sessions[index].shares.push(share);
+        }
+        let added = self.subscriptions.insert(filter, index, subscription);
+        if added.is_first {
+            self.add_interest(filter);
+        }
+        self.add_kept(filter, self.sessions[index].was_kept, &subscription);
+        self.sessions[index].filters.push(added.filter_id);
+    }
+
+    fn restore_in_flight(
+        &mut self,
+        owner: Owner,
+        packet_id: PacketId,
+        state: InFlightState,
+        number: u64,
+        out: &mut Outbox,
+    ) {
+        let Some(index) = self.restored_index(owner) else {
+            return out.batch.delete_record(Key::InFlight(owner, packet_id));
+        };
+        match state {
+            InFlightState::Sent => drop(self.restoring().in_flight.insert((owner, number), packet_id)),
+            InFlightState::Released => {
+                let flight = Flight { number, packet_id, delivery: None };
+                self.restoring().flights.entry(index).or_default().push(flight);
+            }
+        }
+    }
+
+    fn restore_message(
+        &mut self,
+        owner: Owner,
+        number: u64,
+        content: MessageContent<'_>,
+        find_body: &mut FindBody<'_>,
+        out: &mut Outbox,
+    ) {
+        self.filing.note_number(number);
+        if matches!(content.body, BodyContent::Shared { .. }) {
+            self.filing.share_body(number);
+        }
+        let Some(index) = self.restored_index(owner) else {
+            if matches!(content.body, BodyContent::Shared { .. }) {
+                self.restoring().orphans.push(number);
+            }
+            return out.batch.delete_record(Key::Message(owner, number));
+        };
+        let sent = self.restoring().in_flight.remove(&(owner, number));
+        let size = match &content.body {
+            BodyContent::Inside(message) => message.view().size(),
+            BodyContent::Shared { size } => *size as usize,
+        };
+        let packet_id = sent.or(content.packet_id);
+        let memory_bytes_max = self.settings.queue_memory_bytes_max;
+        let queue = &mut self.sessions[index].queue;
+        if packet_id.is_none() && queue.is_for_tail(size, memory_bytes_max) {
+            return queue.push_tail(number, size as u64);
+        }
+        let Some(mut delivery) = delivery_from(number, content, || find_body(number)) else {
+            tracing::error!(number, "a message has no body: it is passed over");
+            return;
+        };
+        match packet_id {
+            None => queue.push(delivery),
+            Some(packet_id) => {
+                delivery.filed.has_state = sent.is_some();
+                let flight = Flight { number, packet_id, delivery: Some(delivery) };
+                self.restoring().flights.entry(index).or_default().push(flight);
+            }
+        }
+    }
+
+    fn restored(&mut self, now: Instant, out: &mut Outbox) {
+        let mut restoring = self.restoring.take().unwrap_or_default();
+        for (index, mut flights) in restoring.flights.drain() {
+            flights.sort_unstable_by_key(|flight| flight.number);
+            let outbound = &mut self.sessions[index].outbound;
+            for Flight { packet_id, delivery, .. } in flights {
+                let is_free = match delivery {
+                    Some(delivery) => outbound.restore_publish(packet_id, delivery.qos, delivery),
+                    None => outbound.restore_pubrel(packet_id),
+                };
+                debug_assert!(is_free, "two messages in flight under {packet_id:?}");
+            }
+        }
+        for number in std::mem::take(&mut restoring.orphans) {
+            self.unfile_body(number, out);
+        }
+        for &(index, _) in &restoring.left_at {
+            self.join_groups(now, index, out);
+        }
+        self.restoring = Some(restoring);
+    }
+
+    fn join_groups(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
+        let member = self.member(index);
+        let is_kept = self.sessions[index].is_kept();
+        let groups: Vec<_> = self.sessions[index].shares.iter().map(|share| share.group.clone()).collect();
+        for group in groups {
+            let mail = GroupMail::Join { group, member, is_kept, is_online: false, ticket: 0 };
+            self.send_to_group(now, mail, out);
+        }
+    }
+
+    /// The Session Expiry Interval and the Will Delay Interval have gone on since the Network Connection ended. Clients
+    /// get a little time to come back before their Wills are sent.
+    fn resume_time(&mut self, now: Instant, index: SessionIndex, left_at: Instant, out: &mut Outbox) {
+        let grace_ends = now + std::time::Duration::from_millis(self.settings.restart_grace_ms);
+        let session = &mut self.sessions[index];
+        if session.expiry_s == 0 {
+            if session.will.is_none() {
+                return self.end_session(now, index, out);
+            }
+            session.expires_at = Some(grace_ends);
+            return self.timers.set(grace_ends, Timer::SessionExpiry(index));
+        }
+        let expires_at = Self::after(left_at, session.expiry_s);
+        if expires_at.is_some_and(|at| at <= now) {
+            return self.end_session(now, index, out);
+        }
+        session.expires_at = expires_at;
+        if let Some(at) = expires_at {
+            self.timers.set(at, Timer::SessionExpiry(index));
+        }
+        if let Some(will) = &mut session.will {
+            will.due_at = Self::after(left_at, will.delay_s).map(|at| at.max(grace_ends));
+            if let Some(at) = will.due_at {
+                self.timers.set(at, Timer::WillDelay(index));
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
+        let Some(mut restoring) = self.restoring.take() else { return };
+        for (index, left_at) in restoring.left_at {
+            self.resume_time(now, index, left_at.unwrap_or(last_alive), out);
+        }
+        restoring.transits.sort_unstable_by_key(|transit| (transit.number, transit.from));
+        for Transit { number, from, content } in restoring.transits {
+            out.batch.delete_record(Key::Transit { from, to: self.id, number });
+            match content {
+                TransitOf::Publish(message) => {
+                    self.publish_here(now, &mut Publication::of_message(&message), out);
+                }
+                TransitOf::Retain(message) => self.keep_retained(now, message, out),
+                TransitOf::Share(group, message) => {
+                    let nobody = Member { shard: self.id, session: SessionIndex(u32::MAX), serial: 0 };
+                    self.return_share(now, group, nobody, message, true, out);
+                }
+            }
+        }
+    }
+
+    /// Shuts one connection down without ending anything that is filed.
+    pub(crate) fn leave_for_restart(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        reason: &str,
+        out: &mut Outbox,
+    ) {
+        let (connection, _) = self.both(id);
+        write_disconnect(connection, id, ReasonCode::ServerShuttingDown, reason, out);
+        out.closings.push(id);
+        let index = self.connection(id).session;
+        self.connections[id.index()] = None;
+        self.sessions[index].connection = None;
+        if self.sessions[index].has_records() {
+            self.file_session(now, index, out);
+        }
+    }
+}
+
+fn will_of(content: WillContent) -> Box<Will> {
+    let WillContent { delay_s, expiry_s, message } = content;
+    Box::new(Will { message, delay_s, expiry_s, due_at: None })
+}

@@ -1,0 +1,60 @@
+//! What a shard remembers of its records.
+
+use dunlin_protocol::time::Instant;
+use foldhash::HashMap;
+
+use crate::input::Storage;
+
+/// The state of filing in one shard.
+#[derive(Debug)]
+pub(crate) struct Filing {
+    /// The last number given to a Session or message.
+    last: u64,
+    /// How many deliveries share each body that has a record of its own.
+    bodies: HashMap<u64, u32>,
+    pub(crate) storage: Storage,
+    /// The last batch that is durable.
+    pub(crate) committed: u64,
+}
+
+impl Default for Filing {
+    fn default() -> Self {
+        Self { last: 0, bodies: HashMap::default(), storage: Storage::Ready, committed: 0 }
+    }
+}
+
+impl Filing {
+    /// A number greater than all before, also than those before a restart: it begins with the time.
+    pub(crate) fn next_number(&mut self, now: Instant) -> u64 {
+        self.last = (self.last + 1).max(now.as_ms() << 16);
+        self.last
+    }
+
+    /// Makes sure that `number` is not given again.
+    pub(crate) fn note_number(&mut self, number: u64) {
+        self.last = self.last.max(number);
+    }
+
+    /// Counts one more delivery that shares a body; returns whether it is the first.
+    pub(crate) fn share_body(&mut self, number: u64) -> bool {
+        let count = self.bodies.entry(number).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// One delivery less; returns whether it was the last.
+    pub(crate) fn leave_body(&mut self, number: u64) -> bool {
+        let Some(count) = self.bodies.get_mut(&number) else { return false };
+        *count -= 1;
+        if *count > 0 {
+            return false;
+        }
+        self.bodies.remove(&number);
+        true
+    }
+
+    /// How many bodies have records.
+    pub(crate) fn bodies(&self) -> usize {
+        self.bodies.len()
+    }
+}

@@ -1,0 +1,160 @@
+//! Long queues: what memory does not hold waits on the disk and is read page by page.
+
+use std::num::NonZeroU32;
+
+use dunlin_protocol::time::Instant;
+
+use crate::{
+    ids::ShardId,
+    input::{Page, PageRecord},
+    message::Message,
+    output::{Outbox, PageReader, PageRequest},
+    records::{
+        content::{BodyContent, MessageContent},
+        key::{Key, Owner},
+        record::Record,
+    },
+    routing::group_mail::GroupName,
+    sessions::queue::{Delivery, Filed, Identifiers},
+    state::State,
+    topics::ids::SessionIndex,
+};
+
+impl State {
+    /// Asks for the next page in time.
+    pub(crate) fn refill(&mut self, index: SessionIndex, out: &mut Outbox) {
+        if self.sessions[index].queue.len_in_memory() < REFILL_BELOW {
+            self.load_page(index, out);
+        }
+    }
+
+    /// Asks for the beginning of the tail, if there is one and it has not been asked for.
+    pub(crate) fn load_page(&mut self, index: SessionIndex, out: &mut Outbox) {
+        let session = &mut self.sessions[index];
+        let (owner, serial) = (session.owner, session.serial);
+        let Some(tail) = session.queue.tail().filter(|tail| !tail.is_loading) else { return };
+        tail.is_loading = true;
+        out.pages.push(PageRequest {
+            reader: PageReader::Queue { session: index, serial },
+            from: Key::Message(owner, tail.from).to_bytes(),
+            to: Key::Message(owner, u64::MAX).to_bytes(),
+            bytes_max: (self.settings.queue_memory_bytes_max / 2) as usize,
+        });
+    }
+
+    pub(crate) fn take_page(&mut self, now: Instant, page: Page, out: &mut Outbox) {
+        match page.reader {
+            PageReader::Purge(owner) => self.take_purge(owner, &page, out),
+            PageReader::Queue { session, serial } => self.take_queue_page(now, session, serial, page, out),
+        }
+    }
+
+    fn take_queue_page(
+        &mut self,
+        now: Instant,
+        index: SessionIndex,
+        serial: u32,
+        page: Page,
+        out: &mut Outbox,
+    ) {
+        let Some(session) = self.sessions.of(index, serial) else { return };
+        let Some(tail) = session.queue.tail() else { return };
+        tail.is_loading = false;
+        let owner = session.owner;
+        for record in &page.records {
+            let Some((number, size, delivery)) = delivery_of(self.id, record) else {
+                tracing::error!(
+                    client_id = &*self.sessions[index].client_id,
+                    "a record of the queue is damaged"
+                );
+                continue;
+            };
+            let queue = &mut self.sessions[index].queue;
+            queue.shrink_tail(number, size);
+            match delivery {
+                Some(delivery) if !delivery.message.has_expired(now) => queue.push(delivery),
+                Some(delivery) => {
+                    self.counters.dropped_expired += 1; // [MQTT-3.3.2-5]
+                    self.unfile_delivery(owner, &delivery, None, out);
+                }
+                None => tracing::error!(number, "a message of the queue has no body: it is passed over"),
+            }
+        }
+        let session = &mut self.sessions[index];
+        if page.records.is_empty() && page.is_last && session.queue.take_tail().is_some() {
+            tracing::error!(
+                client_id = &*session.client_id,
+                "the queue on the disk is shorter than was counted"
+            );
+        }
+        self.make_room(now, index, 0, out);
+        if let Some(id) = self.sessions[index].connection {
+            self.pump(now, id, out);
+        }
+    }
+
+    fn take_purge(&mut self, owner: Owner, page: &Page, out: &mut Outbox) {
+        let mut last = 0;
+        for record in &page.records {
+            out.batch.delete(&record.key);
+            if let Some((number, _, Some(Delivery { filed: Filed { is_shared: true, .. }, .. }))) =
+                delivery_of(self.id, record)
+            {
+                self.unfile_body(number, out);
+            }
+            if let Some(Key::Message(_, number)) = Key::decode(&record.key) {
+                last = number;
+            }
+        }
+        if !page.is_last {
+            self.purge(owner, last + 1, out);
+        }
+    }
+}
+
+/// The number and size of a message in a page, and the message itself unless its body is missing.
+fn delivery_of(shard: ShardId, record: &PageRecord) -> Option<(u64, u64, Option<Delivery>)> {
+    let Ok(Record::Message(_, number, content)) = Record::decode(&record.key, &record.value) else {
+        return None;
+    };
+    let size = match &content.body {
+        BodyContent::Inside(message) => message.view().size() as u64,
+        BodyContent::Shared { size } => u64::from(*size),
+    };
+    let body = || shared_message(shard, number, record.body.as_deref()?);
+    Some((number, size, delivery_from(number, content, body)))
+}
+
+/// The message in the record of a shared body.
+pub(crate) fn shared_message(shard: ShardId, number: u64, value: &[u8]) -> Option<Message> {
+    match Record::decode(&Key::Body(shard, number).to_bytes(), value) {
+        Ok(Record::Body(_, _, message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// What waits for a Session, from its record; `body` gives the message if others share it.
+pub(crate) fn delivery_from(
+    number: u64,
+    content: MessageContent<'_>,
+    body: impl FnOnce() -> Option<Message>,
+) -> Option<Delivery> {
+    let is_shared = matches!(content.body, BodyContent::Shared { .. });
+    let message = match content.body {
+        BodyContent::Inside(message) => message,
+        BodyContent::Shared { .. } => body()?,
+    };
+    let mut identifiers = Identifiers::None;
+    content.identifiers.iter().for_each(|&identifier: &NonZeroU32| identifiers.add(Some(identifier)));
+    Some(Delivery {
+        message,
+        qos: content.qos,
+        retain: content.retain,
+        identifiers,
+        group: (!content.group.is_empty()).then(|| GroupName::new(content.group)),
+        filed: Filed { number, is_shared, has_state: false },
+    })
+}
+
+/// Messages in memory below which the next page is asked for.
+const REFILL_BELOW: usize = 256;
