@@ -103,7 +103,9 @@ impl State {
                         self.held.stall(id, serial, packet_id);
                     } else {
                         self.connection(id).held_publishes -= 1;
-                        self.send_filed(now, id, packet_id, out);
+                        if !self.send_filed(now, id, packet_id, out) {
+                            self.pump(now, id, out);
+                        }
                     }
                 }
             }

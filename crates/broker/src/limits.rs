@@ -44,8 +44,8 @@ pub struct Settings {
     /// Whether Sessions, their messages, Retained Messages and Wills are to survive the end of the program: then the
     /// owner of the shard makes its [`Batch`](crate::records::batch::Batch)es durable and says so.
     pub is_durable: bool,
-    /// Milliseconds after a restart in which Clients may come back before a Will without delay is sent.
-    pub restart_grace_ms: u64,
+    /// Seconds after a restart in which Clients may come back before their Wills are sent.
+    pub will_grace_s: u32,
     /// Bytes encoded for one connection and not taken by its socket; more waits in the queue (QoS 1, 2) or is
     /// dropped (QoS 0). One packet may always go beyond.
     pub output_bytes_max: u32,
@@ -85,7 +85,7 @@ impl Default for Settings {
             queue_bytes_max: 256 << 20,
             queue_memory_bytes_max: 1 << 20,
             is_durable: false,
-            restart_grace_ms: 10_000,
+            will_grace_s: 10,
             output_bytes_max: 1 << 20,
             subscriptions_max: 10_000,
             topic_levels_max: 128,

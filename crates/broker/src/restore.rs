@@ -11,7 +11,7 @@ use crate::{
     output::Outbox,
     records::{
         content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
-        key::{Key, Owner},
+        key::{Key, Owner, kind},
         record::Record,
     },
     reply::write_disconnect,
@@ -22,6 +22,7 @@ use crate::{
         session::{Share, Will},
     },
     shard::Shard,
+    slot::SLOTS,
     state::State,
     subscriptions::subscription::Subscription,
     timers::Timer,
@@ -67,9 +68,24 @@ enum TransitOf {
 /// Reads the message of a shared body by its number.
 pub type FindBody<'a> = dyn FnMut(u64) -> Option<Message> + 'a;
 
+/// The ranges of keys (from, and before) whose records `shard` of `shards` restores, in this order.
+pub fn ranges_to_restore(shard: ShardId, shards: u8) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let slots = (u16::from(shard.0)..SLOTS).step_by(usize::from(shards.max(1)));
+    let by_slot = kind::BY_SLOT.into_iter().flat_map(move |kind| {
+        slots.clone().map(move |slot| {
+            let range = |slot: u16| [&[kind][..], &slot.to_be_bytes()].concat();
+            (range(slot), range(slot + 1))
+        })
+    });
+    let transits = (0..shards).map(move |from| {
+        let range = |to: u8| vec![kind::TRANSIT, from, to];
+        (range(shard.0), range(shard.0 + 1))
+    });
+    by_slot.chain(transits)
+}
+
 impl Shard {
-    /// Puts one record back. Records come kind by kind, in the order of [`BY_SLOT`](crate::records::key::kind::BY_SLOT),
-    /// those of one kind in the order of their keys; then mail that was under way to this shard.
+    /// Puts one record back. They come in the order of [`ranges_to_restore`].
     pub fn restore(&mut self, record: Record<'_>, find_body: &mut FindBody<'_>, out: &mut Outbox) {
         self.state.restore(record, find_body, out);
     }
@@ -266,7 +282,7 @@ impl State {
     /// The Session Expiry Interval and the Will Delay Interval have gone on since the Network Connection ended. Clients
     /// get a little time to come back before their Wills are sent.
     fn resume_time(&mut self, now: Instant, index: SessionIndex, left_at: Instant, out: &mut Outbox) {
-        let grace_ends = now + std::time::Duration::from_millis(self.settings.restart_grace_ms);
+        let grace_ends = now + std::time::Duration::from_secs(self.settings.will_grace_s.into());
         let session = &mut self.sessions[index];
         if session.expiry_s == 0 {
             if session.will.is_none() {

@@ -175,20 +175,22 @@ impl State {
         is_written
     }
 
-    /// Sends a message in flight that waited until it was filed; `false` if there is none under this identifier any more.
+    /// Sends a message in flight that waited until it was filed; `false` if the Client cannot take it.
     pub(crate) fn send_filed(
         &mut self,
         now: Instant,
         id: ConnectionId,
         packet_id: PacketId,
         out: &mut Outbox,
-    ) {
+    ) -> bool {
         let index = self.connection(id).session;
-        let Some(delivery) = self.sessions[index].outbound.message(packet_id).cloned() else { return };
-        if !self.write_delivery(now, id, &delivery, Some(packet_id), out) {
+        let Some(delivery) = self.sessions[index].outbound.message(packet_id).cloned() else { return true };
+        let is_written = self.write_delivery(now, id, &delivery, Some(packet_id), out);
+        if !is_written {
             let Delivery { qos, retain, .. } = delivery;
             let hop = Hop { qos, retain, dup: false, packet_id: Some(packet_id) };
             self.forget_unsent(index, hop, out);
         }
+        is_written
     }
 }

@@ -21,6 +21,14 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
+impl Script {
+    /// Whether the Server crashes in it.
+    #[must_use]
+    pub fn has_crash(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.action, Action::CrashAndRestart))
+    }
+}
+
 /// One line, or one line with its `|` lines.
 #[derive(Clone, Debug)]
 pub struct Step {

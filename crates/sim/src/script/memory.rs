@@ -20,7 +20,10 @@ use dunlin_broker::{
 use dunlin_packet::{qos::QoS, reason_code::ReasonCode};
 use dunlin_protocol::time::Instant;
 
-use super::play::{Player, Received};
+use super::{
+    memory_store::MemoryStore,
+    play::{Player, Received},
+};
 
 /// A Server in memory and the Clients of one conversation.
 pub struct MemoryPlayer {
@@ -30,6 +33,7 @@ pub struct MemoryPlayer {
     outboxes: Vec<Outbox>,
     /// Mail by receiver, in the order in which it was sent.
     mailboxes: Vec<VecDeque<(ShardId, Mail)>>,
+    store: MemoryStore,
     clients: BTreeMap<String, Client>,
     /// Who is behind a connection of a shard.
     names: BTreeMap<(ShardId, ConnectionId), String>,
@@ -59,19 +63,18 @@ const CUT: usize = 3;
 const LETTERS_MAX: usize = 100_000;
 
 impl MemoryPlayer {
-    /// A Server of `shards` shards (1 to 64) with these settings, as a script writes them.
+    /// A Server of `shards` shards (1 to 64) with these settings, as a script writes them. If it `is_durable`, it can crash.
     ///
     /// # Errors
     /// A setting that the broker does not have, or a value that it cannot have.
-    pub fn new(shards: u8, settings: &[(String, String)]) -> Result<MemoryPlayer, String> {
-        let settings = Arc::new(read_settings(settings)?);
-        let interests = Interests::with_seed(Interest::WORDS, shards, 1);
-        let shard = |number| Shard::new(ShardId(number), shards, settings.clone(), &interests);
+    pub fn new(shards: u8, is_durable: bool, settings: &[(String, String)]) -> Result<MemoryPlayer, String> {
+        let settings = Arc::new(Settings { is_durable, ..read_settings(settings)? });
         Ok(MemoryPlayer {
             now: Instant::from_ms(1_700_000_000_000),
-            shards: (0..shards).map(shard).collect(),
+            shards: fresh_shards(shards, &settings),
             outboxes: (0..shards).map(|_| Outbox::new(shards)).collect(),
             mailboxes: (0..shards).map(|_| VecDeque::new()).collect(),
+            store: MemoryStore::default(),
             clients: BTreeMap::new(),
             names: BTreeMap::new(),
             opened: 0,
@@ -148,10 +151,27 @@ impl MemoryPlayer {
             let letter = (0..)
                 .zip(&mut self.mailboxes)
                 .find_map(|(to, mailbox)| mailbox.pop_front().map(|(from, mail)| (ShardId(to), from, mail)));
-            let Some((to, from, mail)) = letter else { return };
-            self.input(to, Input::Routed { from, mail });
+            if let Some((to, from, mail)) = letter {
+                self.input(to, Input::Routed { from, mail });
+            } else if !self.commit() {
+                return;
+            }
         }
         panic!("the shards do not come to rest");
+    }
+
+    /// Makes durable what is filed and says so, and answers what was asked; `false` if there was nothing.
+    fn commit(&mut self) -> bool {
+        let committed = self.store.commit();
+        let pages = self.store.pages();
+        let is_any = !committed.is_empty() || !pages.is_empty();
+        for (shard, batch) in committed {
+            self.input(shard, Input::Committed { batch });
+        }
+        for (shard, page) in pages {
+            self.input(shard, Input::Page(page));
+        }
+        is_any
     }
 
     /// Does what the outbox of `shard` says.
@@ -177,6 +197,7 @@ impl MemoryPlayer {
                 break;
             }
         }
+        self.store.take(shard, &mut self.outboxes[shard.index()]);
         for (to, mailbox) in self.mailboxes.iter_mut().enumerate() {
             mailbox.extend(self.outboxes[shard.index()].routes[to].drain(..).map(|mail| (shard, mail)));
         }
@@ -260,8 +281,34 @@ impl Player for MemoryPlayer {
     }
 
     fn crash_and_restart(&mut self) -> Result<(), String> {
-        Err("the broker in memory has no store to restart from".into())
+        if !self.settings.is_durable {
+            return Err("this broker in memory keeps nothing".into());
+        }
+        let shards = self.shards.len() as u8;
+        self.store.crash();
+        self.clients.clear();
+        self.names.clear();
+        self.shards = fresh_shards(shards, &self.settings);
+        self.outboxes = (0..shards).map(|_| Outbox::new(shards)).collect();
+        self.mailboxes = (0..shards).map(|_| VecDeque::new()).collect();
+        for (id, (shard, outbox)) in (0..).map(ShardId).zip(self.shards.iter_mut().zip(&mut self.outboxes)) {
+            self.store.restore(shard, id, shards, outbox)?;
+            shard.restored(self.now, outbox);
+        }
+        self.settle();
+        let now = self.now;
+        for (shard, outbox) in self.shards.iter_mut().zip(&mut self.outboxes) {
+            shard.settle(now, now, outbox);
+        }
+        self.settle();
+        Ok(())
     }
+}
+
+fn fresh_shards(shards: u8, settings: &Arc<Settings>) -> Vec<Shard> {
+    let interests = Interests::with_seed(Interest::WORDS, shards, 1);
+    let shard = |number| Shard::new(ShardId(number), shards, settings.clone(), &interests);
+    (0..shards).map(shard).collect()
 }
 
 /// What the providers say: everybody is welcome, but who names a method must know how it goes.
@@ -299,6 +346,9 @@ fn read_settings(written: &[(String, String)]) -> Result<Settings, String> {
             "response_information" => settings.response_information = value.trim_matches('"').to_owned(),
             "queue_messages_max" => settings.queue_messages_max = read(key, value)?,
             "allow_empty_client_id" => settings.allow_empty_client_id = read(key, value)?,
+            "queue_bytes_max" => settings.queue_bytes_max = read(key, value)?,
+            "queue_memory_bytes_max" => settings.queue_memory_bytes_max = read(key, value)?,
+            "will_grace_s" => settings.will_grace_s = read(key, value)?,
             "in_flight_max" => settings.in_flight_max = read(key, value)?,
             _ => return Err(format!("there is no setting {key}")),
         }
@@ -318,16 +368,21 @@ mod tests {
     use crate::script::{library, play};
 
     /// Plays all conversations with `shards` shards and tells of every one that does not hold.
-    fn play_all(shards: u8) {
+    fn play_all(shards: u8, is_durable: bool) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/conversations");
-        let scripts = library::load(&folder).unwrap_or_else(|error| panic!("{error}"));
+        let mut scripts = library::load(&folder).unwrap_or_else(|error| panic!("{error}"));
         assert!(scripts.len() > 200, "only {} conversations were found", scripts.len());
+        scripts.retain(|script| is_durable || !script.has_crash());
         let mut failures = Vec::new();
         for script in &scripts {
-            let played = MemoryPlayer::new(shards, &script.settings)
+            let played = MemoryPlayer::new(shards, is_durable, &script.settings)
                 .map_err(|error| format!("{}: {error}\n", script.file))
                 .and_then(|mut player| {
-                    play::play(script, &mut player).map_err(|failure| failure.to_string())
+                    play::play(script, &mut player).map_err(|failure| failure.to_string())?;
+                    match player.store.left_overs().as_slice() {
+                        [] => Ok(()),
+                        left => Err(format!("{}: left in the store: {}\n", script.file, left.join(", "))),
+                    }
                 });
             failures.extend(played.err());
         }
@@ -337,16 +392,31 @@ mod tests {
 
     #[test]
     fn every_conversation_holds_with_1_shard() {
-        play_all(1);
+        play_all(1, false);
     }
 
     #[test]
     fn every_conversation_holds_with_2_shards() {
-        play_all(2);
+        play_all(2, false);
     }
 
     #[test]
     fn every_conversation_holds_with_5_shards() {
-        play_all(5);
+        play_all(5, false);
+    }
+
+    #[test]
+    fn every_conversation_holds_with_1_durable_shard() {
+        play_all(1, true);
+    }
+
+    #[test]
+    fn every_conversation_holds_with_2_durable_shards() {
+        play_all(2, true);
+    }
+
+    #[test]
+    fn every_conversation_holds_with_5_durable_shards() {
+        play_all(5, true);
     }
 }
