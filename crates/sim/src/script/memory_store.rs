@@ -9,7 +9,7 @@ use dunlin_broker::{
     output::{Outbox, PageRequest},
     records::{
         batch::Change,
-        key::{Key, kind},
+        key::Key,
         record::{Record, shared_body},
     },
     restore::ranges_to_restore,
@@ -20,9 +20,17 @@ use dunlin_broker::{
 #[derive(Debug, Default)]
 pub(super) struct MemoryStore {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Not durable yet: keys with what they get, by shard.
-    pending: Vec<(ShardId, u64, Vec<(Vec<u8>, Option<Vec<u8>>)>)>,
+    /// Not durable yet.
+    pending: Vec<Pending>,
     pages: Vec<(ShardId, PageRequest)>,
+}
+
+/// A batch of one shard: its number, and keys with what they get, nothing if they go.
+#[derive(Debug)]
+struct Pending {
+    shard: ShardId,
+    number: u64,
+    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl MemoryStore {
@@ -35,7 +43,7 @@ impl MemoryStore {
                 }
                 Change::Delete { key } => (key.to_vec(), None),
             });
-            self.pending.push((shard, number, changes.collect()));
+            self.pending.push(Pending { shard, number, changes: changes.collect() });
             batch.clear();
         }
         self.pages.extend(outbox.pages.drain(..).map(|page| (shard, page)));
@@ -44,8 +52,8 @@ impl MemoryStore {
     /// Makes everything durable and tells which batches that were.
     pub(super) fn commit(&mut self) -> Vec<(ShardId, u64)> {
         let pending = std::mem::take(&mut self.pending);
-        let committed = pending.iter().map(|&(shard, number, _)| (shard, number)).collect();
-        for (key, value) in pending.into_iter().flat_map(|(_, _, changes)| changes) {
+        let committed = pending.iter().map(|it| (it.shard, it.number)).collect();
+        for (key, value) in pending.into_iter().flat_map(|it| it.changes) {
             match value {
                 Some(value) => drop(self.records.insert(key, value)),
                 None => drop(self.records.remove(&key)),
@@ -117,11 +125,12 @@ impl MemoryStore {
         }
     }
 
-    /// What is left of things that come and go, for the end of a conversation: messages without Sessions.
+    /// Records that nobody would ask for any more: of Sessions that are gone, and mail between shards.
+    #[cfg(test)]
     pub(super) fn left_overs(&self) -> Vec<String> {
-        let sessions: Vec<_> = self.records.keys().filter_map(|key| owner(key, kind::SESSION)).collect();
+        let sessions: Vec<_> = self.records.keys().filter_map(|key| owner(key, b's')).collect();
         let is_orphan = |key: &&Vec<u8>| match key.first() {
-            Some(&kind::TRANSIT) => true,
+            Some(b'x') => true,
             Some(&letter) if b"fwmir".contains(&letter) => {
                 owner(key, letter).is_some_and(|owner| !sessions.contains(&owner))
             }
@@ -132,6 +141,7 @@ impl MemoryStore {
 }
 
 /// The bytes that name the Session of a record of this kind.
+#[cfg(test)]
 fn owner(key: &[u8], kind: u8) -> Option<&[u8]> {
     (key.first() == Some(&kind)).then(|| &key[1..11])
 }
