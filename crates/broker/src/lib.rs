@@ -22,6 +22,7 @@ pub mod permissions;
 pub mod records;
 mod reply;
 pub mod restore;
+mod restoring;
 pub mod retained;
 pub mod routing;
 mod sessions;

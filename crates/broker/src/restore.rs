@@ -2,7 +2,6 @@
 
 use dunlin_packet::{packet_identifier::PacketId, reason_code::ReasonCode, topic::filter::TopicFilter};
 use dunlin_protocol::time::Instant;
-use foldhash::HashMap;
 
 use crate::{
     fanout::Publication,
@@ -15,10 +14,10 @@ use crate::{
         record::Record,
     },
     reply::write_disconnect,
+    restoring::{Flight, Restoring, Transit, TransitOf},
     routing::group_mail::{GroupMail, GroupName, Member},
     sessions::{
         paging::delivery_from,
-        queue::Delivery,
         session::{Share, Will},
     },
     shard::Shard,
@@ -28,42 +27,6 @@ use crate::{
     timers::Timer,
     topics::ids::SessionIndex,
 };
-
-/// What is known only while records are put back.
-#[derive(Debug, Default)]
-pub(crate) struct Restoring {
-    owners: HashMap<Owner, SessionIndex>,
-    /// When each Session lost its Network Connection, if it had before the end of the program.
-    left_at: Vec<(SessionIndex, Option<Instant>)>,
-    in_flight: HashMap<(Owner, u64), PacketId>,
-    flights: HashMap<SessionIndex, Vec<Flight>>,
-    /// Bodies whose Sessions are gone.
-    orphans: Vec<u64>,
-    transits: Vec<Transit>,
-}
-
-/// A message or PUBREL that was in flight.
-#[derive(Debug)]
-struct Flight {
-    number: u64,
-    packet_id: PacketId,
-    delivery: Option<Delivery>,
-}
-
-/// Mail that was under way.
-#[derive(Debug)]
-struct Transit {
-    number: u64,
-    from: ShardId,
-    content: TransitOf,
-}
-
-#[derive(Debug)]
-enum TransitOf {
-    Publish(Message),
-    Retain(Message),
-    Share(GroupName, Message),
-}
 
 /// Reads the message of a shared body by its number.
 pub type FindBody<'a> = dyn FnMut(u64) -> Option<Message> + 'a;

@@ -13,7 +13,7 @@ use crate::{
     limits::Settings,
     message::Message,
     metrics::Counters,
-    restore::Restoring,
+    restoring::Restoring,
     retained::Retained,
     routing::{
         asks::Asks, groups::Groups, interest::ShardInterest, interests::Interests, target::Target,
