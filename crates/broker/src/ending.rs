@@ -154,6 +154,9 @@ impl State {
         if let Some(at) = session.expires_at {
             self.timers.cancel(at, Timer::SessionExpiry(index));
         }
+        if session.is_refusing {
+            self.accept_again(member, out);
+        }
         self.unfile_session(&mut session, out);
         let mut text = String::new();
         for filter_id in std::mem::take(&mut session.filters) {

@@ -25,7 +25,7 @@ pub mod restore;
 mod restoring;
 pub mod retained;
 pub mod routing;
-mod sessions;
+pub mod sessions;
 pub mod shard;
 pub mod slot;
 mod state;

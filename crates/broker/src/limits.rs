@@ -1,6 +1,9 @@
 //! What the Server allows: limits and features, each with its unit and default.
 
-use dunlin_packet::qos::QoS;
+use dunlin_packet::{
+    qos::QoS,
+    topic::{filter::TopicFilter, name::TopicName},
+};
 
 /// All settings of the broker. They do not change while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,13 @@ pub struct Settings {
     pub queue_messages_max: u32,
     /// Bytes of topics, properties and payloads that wait for one Session.
     pub queue_bytes_max: u64,
+    /// What happens when a queue is full.
+    pub queue_overflow: Overflow,
+    /// What happens instead for some Sessions and topics: the first rule that fits counts.
+    pub queue_overflow_rules: Vec<OverflowRule>,
+    /// Whether a 3.x Client whose message is refused, because it cannot be kept, is disconnected without acknowledgement:
+    /// otherwise the message is acknowledged and dropped.
+    pub close_refused_3x: bool,
     /// Bytes of memory for what waits for one kept Session; the rest waits on the disk.
     pub queue_memory_bytes_max: u64,
     /// Whether Sessions, their messages, Retained Messages and Wills are to survive the end of the program: then the
@@ -83,6 +93,9 @@ impl Default for Settings {
             client_id_bytes_max: 65_535,
             queue_messages_max: 100_000,
             queue_bytes_max: 256 << 20,
+            queue_overflow: Overflow::DropOldest,
+            queue_overflow_rules: Vec::new(),
+            close_refused_3x: true,
             queue_memory_bytes_max: 1 << 20,
             is_durable: false,
             will_grace_s: 10,
@@ -94,5 +107,60 @@ impl Default for Settings {
             retained_messages_max: 2_000_000,
             retained_bytes_max: 1 << 30,
         }
+    }
+}
+
+/// What happens when the queue of a Session is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Overflow {
+    /// The oldest message gives way.
+    #[default]
+    DropOldest,
+    /// The new message is dropped.
+    DropNewest,
+    /// The publisher is refused with 0x97, as long as the queue is full.
+    Reject,
+    /// The Client is disconnected, if it is connected; the oldest message gives way.
+    Disconnect,
+}
+
+/// Which Sessions or topics have another policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OverflowRule {
+    /// A Client Identifier, or its beginning and `*`; nothing for all.
+    pub client_id: Option<String>,
+    /// The topics that this Topic Filter matches; nothing for all.
+    pub topic_filter: Option<String>,
+    /// What happens.
+    pub overflow: Overflow,
+}
+
+impl OverflowRule {
+    fn fits(&self, client_id: &str, topic_name: TopicName<'_>) -> bool {
+        let fits_client = self.client_id.as_deref().is_none_or(|pattern| match pattern.strip_suffix('*') {
+            Some(beginning) => client_id.starts_with(beginning),
+            None => client_id == pattern,
+        });
+        fits_client
+            && self
+                .topic_filter
+                .as_deref()
+                .is_none_or(|text| TopicFilter::parse(text).is_ok_and(|filter| filter.matches(topic_name)))
+    }
+}
+
+impl Settings {
+    /// What happens to a message for this Client when its queue is full.
+    #[must_use]
+    pub fn overflow_of(&self, client_id: &str, topic_name: TopicName<'_>) -> Overflow {
+        let rule = self.queue_overflow_rules.iter().find(|rule| rule.fits(client_id, topic_name));
+        rule.map_or(self.queue_overflow, |rule| rule.overflow)
+    }
+
+    /// Whether any publisher may be refused for a full queue.
+    #[must_use]
+    pub fn has_rejecting_overflow(&self) -> bool {
+        let mut rules = self.queue_overflow_rules.iter().map(|rule| rule.overflow);
+        self.queue_overflow == Overflow::Reject || rules.any(|overflow| overflow == Overflow::Reject)
     }
 }

@@ -70,6 +70,9 @@ impl Shard {
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
+        if !state.doomed.is_empty() {
+            state.disconnect_doomed(now, out);
+        }
     }
 
     /// When [`Input::Timeout`] is due, if ever.
@@ -210,6 +213,8 @@ impl State {
             }
             Mail::Retained { ask, messages } => self.answered(now, ask, messages, out),
             Mail::Joined { ticket } => self.joined(ticket, out),
+            Mail::Full { member, refusal } => self.refusing.add(member, *refusal),
+            Mail::Room { member } => self.refusing.remove(member),
             Mail::Group(mail) => self.take_group_mail(now, from, *mail, out),
         }
     }

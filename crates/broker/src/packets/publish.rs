@@ -131,7 +131,10 @@ impl State {
             }
         }
         let refusal = self.refusal(id, topic_name).or_else(|| {
-            self.cannot_keep(topic_name, publish.qos, publish.retain).then_some(ReasonCode::QuotaExceeded)
+            let is_promised = publish.qos > QoS::AtMostOnce;
+            let is_refused = is_promised && self.is_kept_out(topic_name)
+                || self.cannot_keep(topic_name, publish.qos, publish.retain);
+            is_refused.then_some(ReasonCode::QuotaExceeded)
         });
         if let Some(code) = refusal {
             return self.refuse_publish(now, id, publish, code, out);
@@ -213,6 +216,11 @@ impl State {
         code: ReasonCode,
         out: &mut Outbox,
     ) -> Flow {
+        let is_quiet = match code {
+            ReasonCode::NotAuthorized => true,
+            ReasonCode::QuotaExceeded => !self.settings.close_refused_3x,
+            _ => false,
+        };
         let (connection, session) = self.both(id);
         tracing::info!(
             client_id = &*session.client_id,
@@ -220,7 +228,7 @@ impl State {
             "PUBLISH refused: {}",
             code.name()
         );
-        if !connection.version.has_properties() && code != ReasonCode::NotAuthorized {
+        if !connection.version.has_properties() && !is_quiet {
             return self.fault(now, id, code, code.name(), out);
         }
         if connection.version.has_properties()

@@ -1,6 +1,11 @@
 //! What shards write to each other.
 
-use crate::{ids::Receipt, message::Message, routing::group_mail::GroupMail};
+use crate::{
+    ids::Receipt,
+    message::Message,
+    routing::group_mail::{GroupMail, Member},
+    sessions::refusing::Refusal,
+};
 
 /// One letter from shard to shard. Letters to one shard arrive in the order in which all its peers sent them: the
 /// delivery is causal.
@@ -39,6 +44,18 @@ pub enum Mail {
     Joined {
         /// As given with the letter.
         ticket: u64,
+    },
+    /// The queue of this Session is full: messages that it would get are to be refused.
+    Full {
+        /// The Session.
+        member: Member,
+        /// Who it is and what it would get.
+        refusal: Box<Refusal>,
+    },
+    /// There is room in that queue again, or the Session has ended.
+    Room {
+        /// The Session.
+        member: Member,
     },
     /// About a Shared Subscription.
     Group(Box<GroupMail>),

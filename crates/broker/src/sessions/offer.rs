@@ -9,7 +9,10 @@ use crate::{
     output::Outbox,
     records::content::MessageParts,
     routing::target::Target,
-    sessions::queue::{Delivery, Filed},
+    sessions::{
+        drops::DropCause,
+        queue::{Delivery, Filed},
+    },
     state::State,
     topics::ids::SessionIndex,
 };
@@ -35,8 +38,7 @@ impl State {
         let has_room = out.backlog(id) < output_bytes_max;
         if qos == QoS::AtMostOnce {
             if !has_room {
-                self.counters.dropped_slow += 1;
-                return;
+                return self.note_drop(now, target.session, DropCause::Slow);
             }
             if !session.queue.holds_at_most_once() {
                 let hop = Hop { qos, retain, dup: false, packet_id: None };
@@ -65,8 +67,7 @@ impl State {
         out: &mut Outbox,
     ) {
         if qos == QoS::AtMostOnce {
-            self.counters.dropped_offline += 1;
-            return;
+            return self.note_drop(now, target.session, DropCause::Offline);
         }
         let filed = self.filed_as(now, target.session, qos, publication, target.group.is_some());
         let delivery = delivery(publication, target, qos, retain, filed);
@@ -136,15 +137,15 @@ impl State {
         } else {
             write_publish(connection, id, &publication.view, hop, target.identifiers.as_slice(), now, out)
         };
-        self.count_sent(is_written);
+        self.count_sent(now, target.session, is_written);
         is_written
     }
 
-    pub(crate) fn count_sent(&mut self, is_written: bool) {
+    pub(crate) fn count_sent(&mut self, now: Instant, index: SessionIndex, is_written: bool) {
         if is_written {
             self.counters.publishes_sent += 1;
         } else {
-            self.counters.dropped_too_large += 1;
+            self.note_drop(now, index, DropCause::TooLarge);
         }
     }
 
@@ -166,7 +167,7 @@ impl State {
         }
     }
 
-    /// Puts a delivery behind the others; if there is no room, the oldest gives way.
+    /// Puts a delivery behind the others, if the policy for a full queue lets it in.
     pub(crate) fn enqueue(
         &mut self,
         now: Instant,
@@ -176,7 +177,9 @@ impl State {
     ) {
         let memory_bytes_max = self.settings.queue_memory_bytes_max;
         let size = delivery.message.size();
-        self.make_room(now, index, size, out);
+        if !self.make_room(now, index, &delivery, out) {
+            return;
+        }
         self.file_delivery(index, &delivery, None, out);
         let queue = &mut self.sessions[index].queue;
         if delivery.filed.number != 0 && queue.is_for_tail(size, memory_bytes_max) {
@@ -184,39 +187,7 @@ impl State {
         } else {
             queue.push(delivery);
         }
-    }
-
-    /// Makes room for `size` bytes more in a queue.
-    pub(crate) fn make_room(&mut self, now: Instant, index: SessionIndex, size: usize, out: &mut Outbox) {
-        let (messages_max, bytes_max) = (self.settings.queue_messages_max, self.settings.queue_bytes_max);
-        if self.sessions[index].queue.is_full(size, messages_max, bytes_max) {
-            self.drop_expired(now, index, out);
-            while self.sessions[index].queue.is_full(size, messages_max, bytes_max)
-                && self.drop_oldest(index, out)
-            {}
-        }
-    }
-
-    fn drop_expired(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
-        let session = &mut self.sessions[index];
-        let owner = session.owner;
-        for delivery in session.queue.take_expired(now) {
-            self.counters.dropped_expired += 1;
-            self.unfile_delivery(owner, &delivery, None, out);
-        }
-    }
-
-    /// Drops the oldest message of a full queue; `false` if none is in memory: then the next page has to come first.
-    fn drop_oldest(&mut self, index: SessionIndex, out: &mut Outbox) -> bool {
-        let session = &mut self.sessions[index];
-        let owner = session.owner;
-        let Some(delivery) = session.queue.drop_oldest() else {
-            self.load_page(index, out);
-            return false;
-        };
-        self.counters.dropped_queue_full += 1;
-        self.unfile_delivery(owner, &delivery, None, out);
-        true
+        self.refuse_if_full(index, out);
     }
 }
 

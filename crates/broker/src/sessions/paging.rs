@@ -15,7 +15,10 @@ use crate::{
         record::Record,
     },
     routing::group_mail::GroupName,
-    sessions::queue::{Delivery, Filed, Identifiers},
+    sessions::{
+        drops::DropCause,
+        queue::{Delivery, Filed, Identifiers},
+    },
     state::State,
     topics::ids::SessionIndex,
 };
@@ -74,7 +77,7 @@ impl State {
             match delivery {
                 Some(delivery) if !delivery.message.has_expired(now) => queue.push(delivery),
                 Some(delivery) => {
-                    self.counters.dropped_expired += 1; // [MQTT-3.3.2-5]
+                    self.note_drop(now, index, DropCause::Expired); // [MQTT-3.3.2-5]
                     self.unfile_delivery(owner, &delivery, None, out);
                 }
                 None => tracing::error!(number, "a message of the queue has no body: it is passed over"),
@@ -87,7 +90,7 @@ impl State {
                 "the queue on the disk is shorter than was counted"
             );
         }
-        self.make_room(now, index, 0, out);
+        self.drop_to_bounds(now, index, 0, out);
         if let Some(id) = self.sessions[index].connection {
             self.pump(now, id, out);
         }

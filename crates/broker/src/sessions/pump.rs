@@ -7,7 +7,10 @@ use crate::{
     fanout::{Hop, write_publish},
     ids::ConnectionId,
     output::Outbox,
-    sessions::queue::{Delivery, Filed, Waiting},
+    sessions::{
+        drops::DropCause,
+        queue::{Delivery, Filed, Waiting},
+    },
     state::State,
     topics::ids::SessionIndex,
 };
@@ -29,6 +32,7 @@ impl State {
                     return;
                 }
             } else if !self.send_one(now, session, id, out) {
+                self.accept_if_room(session, out);
                 return self.refill(session, out);
             }
         }
@@ -68,7 +72,7 @@ impl State {
                 (hop, write_publish(connection, id, &view, hop, identifiers, now, out))
             }
         };
-        self.count_sent(is_written);
+        self.count_sent(now, session, is_written);
         if !is_written {
             self.forget_unsent(session, hop, out);
         }
@@ -89,7 +93,7 @@ impl State {
                 let Some(Waiting::Delivery(delivery)) = session.queue.pop() else { return true };
                 if has_expired {
                     let owner = session.owner;
-                    self.counters.dropped_expired += 1; // [MQTT-3.3.2-5]
+                    self.note_drop(now, index, DropCause::Expired); // [MQTT-3.3.2-5]
                     self.unfile_delivery(owner, &delivery, None, out);
                 } else {
                     self.send_delivery(now, index, id, delivery, out);
@@ -170,8 +174,9 @@ impl State {
         let hop = Hop { qos: delivery.qos, retain: delivery.retain, dup: false, packet_id };
         let identifiers = delivery.identifiers.as_slice();
         let view = delivery.message.view();
+        let index = connection.session;
         let is_written = write_publish(connection, id, &view, hop, identifiers, now, out);
-        self.count_sent(is_written);
+        self.count_sent(now, index, is_written);
         is_written
     }
 

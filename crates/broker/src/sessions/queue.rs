@@ -101,6 +101,8 @@ pub(crate) struct Tail {
 pub(crate) struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: u64,
+    /// How often room was wanted since it was last looked for what has expired.
+    calls_since_sweep: usize,
     /// What waits behind all others with QoS 1 and 2.
     tail: Option<Box<Tail>>,
     /// Replays among what waits: QoS 0 messages may not overtake them.
@@ -251,9 +253,14 @@ impl Queue {
         returned
     }
 
-    /// Takes out what has expired. [MQTT-3.3.2-5]
+    /// Takes out what has expired. [MQTT-3.3.2-5] It looks at all, but only when as many have come since the last time.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Delivery> {
         let mut expired = Vec::new();
+        if self.calls_since_sweep < self.waiting.len() {
+            self.calls_since_sweep += 1;
+            return expired;
+        }
+        self.calls_since_sweep = 0;
         let waiting = std::mem::take(&mut self.waiting);
         (self.bytes, self.at_most_once, self.replays) = (0, 0, 0);
         for waiting in waiting {

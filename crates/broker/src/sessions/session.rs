@@ -7,7 +7,10 @@ use crate::{
     message::Message,
     records::key::Owner,
     routing::group_mail::GroupName,
-    sessions::queue::{Delivery, Queue},
+    sessions::{
+        drops::Drops,
+        queue::{Delivery, Queue},
+    },
     slot::slot_of,
     subscriptions::subscription::Subscription,
     topics::ids::FilterId,
@@ -37,6 +40,9 @@ pub(crate) struct Session {
     /// The filters subscribed to, without Shared Subscriptions.
     pub(crate) filters: Vec<FilterId>,
     pub(crate) shares: Vec<Share>,
+    /// Whether its full queue has publishers refused.
+    pub(crate) is_refusing: bool,
+    pub(crate) drops: Option<Box<Drops>>,
 }
 
 /// The Will of a Session (3.1.2.5).
@@ -74,6 +80,8 @@ impl Session {
             will: None,
             filters: Vec::new(),
             shares: Vec::new(),
+            is_refusing: false,
+            drops: None,
             client_id,
         }
     }
