@@ -20,6 +20,7 @@ use crate::{
     input::{Arrival, ConnectRequest},
     limits::Settings,
     output::Outbox,
+    reply::write_refusal,
     sessions::session::Will,
     state::State,
     timers::Timer,
@@ -69,8 +70,8 @@ impl State {
         reason_code: ReasonCode,
         out: &mut Outbox,
     ) {
-        let connack = Connack { session_present: false, reason_code, properties: PropertyList::EMPTY };
-        connack.encode(request.version, out.buffer(id)).expect("a CONNACK without Properties");
+        let reason = "there are as many Sessions as there may be";
+        write_refusal(request.version, request.maximum_packet_size, reason_code, reason, out.buffer(id));
         out.closings.push(id); // [MQTT-3.2.2-7]
     }
 

@@ -17,6 +17,7 @@ use crate::{
     connection::{Connection, Flow},
     ids::ConnectionId,
     output::Outbox,
+    reply::explanation,
     routing::{
         group_mail::{GroupMail, GroupName},
         tickets::Held,
@@ -205,20 +206,19 @@ impl State {
     }
 }
 
-/// Encodes SUBACK, with a Reason String if something was refused and the Client wants to know. [MQTT-3.9.2-1]
+/// Encodes SUBACK, with a Reason String if something was refused.
 fn encode_suback(connection: &Connection, packet_id: PacketId, codes: &[ReasonCode]) -> Vec<u8> {
     let refused = codes.iter().find(|code| code.is_error());
     let items = [Property::ReasonString(refused.map_or("", |code| code.name()))];
+    let version = connection.version;
     let mut suback =
         Suback { packet_id, properties: PropertyList::EMPTY, reason_codes: ReasonCodes::from_slice(codes) };
     let mut bytes = Vec::new();
-    if refused.is_some() && connection.version.has_properties() && connection.wants_problem_information {
-        suback.properties = PropertyList::from_items(&items);
-        let len = suback.encoded_len(connection.version).unwrap_or(usize::MAX);
-        if len > connection.maximum_packet_size as usize {
-            suback.properties = PropertyList::EMPTY;
-        }
+    if refused.is_some() {
+        suback.properties = explanation(&items, connection, |properties| {
+            Suback { properties, ..suback }.encoded_len(version)
+        });
     }
-    suback.encode(connection.version, &mut bytes).expect("one code for each filter received");
+    suback.encode(version, &mut bytes).expect("one code for each filter received");
     bytes
 }
