@@ -83,12 +83,13 @@ impl State {
             self.end_session(now, index, out); // [MQTT-3.1.2-23] [MQTT3-3.1.2-6]
             return;
         }
+        // What is under way stays with the Session. [MQTT-4.8.2-4]
         let returned = session.queue.leave_connection();
         session.outbound.release_memory();
         session.inbound.release_memory();
         self.arm_will(now, index, out);
         let session = &mut self.sessions[index];
-        session.expires_at = Self::after(now, session.expiry_s);
+        session.expires_at = Self::after(now, session.expiry_s); // [MQTT3-4.1.0-1]
         if let Some(at) = session.expires_at {
             self.timers.set(at, Timer::SessionExpiry(index));
         }

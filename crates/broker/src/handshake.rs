@@ -121,6 +121,7 @@ impl Handshake {
     /// Takes bytes from the Client, cut anywhere.
     pub fn handle(&mut self, bytes: &[u8]) -> Step {
         self.unread.extend_from_slice(bytes);
+        // After a refusal nothing is looked at any more. [MQTT-3.1.4-6] [MQTT3-3.1.4-5]
         if matches!(self.state, State::Deciding(_) | State::Over) {
             return Step::NeedBytes;
         }
@@ -156,6 +157,7 @@ impl Handshake {
             Ok(connect) => connect,
             Err(error) => return self.refuse_malformed(error, version_of(frame.body)),
         };
+        // [MQTT-3.1.4-2]
         if let Some(objection) = self.objection(&connect) {
             let maximum = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
             return refuse_with(connect.version, maximum, objection);
@@ -179,6 +181,7 @@ impl Handshake {
                 return Some((ReasonCode::ClientIdentifierNotValid, "the Client Identifier is empty"));
             }
         }
+        // The setting is never below 23 bytes. [MQTT-3.1.3-5] [MQTT3-3.1.3-5]
         if connect.client_id.len() > settings.client_id_bytes_max as usize {
             return Some((ReasonCode::ClientIdentifierNotValid, "the Client Identifier is too long"));
         }
@@ -271,6 +274,7 @@ impl Handshake {
                 Step::Welcome { request, unread: std::mem::take(&mut self.unread) }
             }
             Decision::Deny(code) => {
+                // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
                 refuse_with(request.version, request.maximum_packet_size, (code, code.name()))
             }
             Decision::Challenge(data) => match &request.authentication {
@@ -336,7 +340,7 @@ impl Handshake {
                 let code = error.reason_code();
                 write_refusal(ProtocolVersion::V5_0, u32::MAX, code, &error.to_string(), &mut bytes);
             }
-            _ => {}
+            _ => {} // [MQTT3-3.1.4-1] [MQTT3-3.2.2-6]
         }
         refuse(bytes, Refusal::Malformed(error))
     }
@@ -354,7 +358,7 @@ fn version_of(body: &[u8]) -> Option<ProtocolVersion> {
 
 fn will_request(will: &Will<'_>, client_id: &str) -> WillRequest {
     let mut properties = Vec::new();
-    forwarded_properties(&will.properties, &mut properties);
+    forwarded_properties(&will.properties, &mut properties); // in their order [MQTT-3.1.3-10]
     let facts = MessageFacts {
         qos: will.qos,
         retain: will.retain,
@@ -372,13 +376,14 @@ fn refuse(bytes: Vec<u8>, reason: Refusal) -> Step {
     Step::Refuse { bytes, reason }
 }
 
+/// Refuses with CONNACK; DISCONNECT is for those who are in. [MQTT-3.14.0-1]
 fn refuse_with(version: ProtocolVersion, maximum_packet_size: u32, (code, reason): Objection) -> Step {
     let mut bytes = Vec::new();
     write_refusal(version, maximum_packet_size, code, reason, &mut bytes);
     refuse(bytes, Refusal::Code { code, reason })
 }
 
-/// AUTH with a method and data. [MQTT-4.12.0-5]
+/// AUTH with a method and data [MQTT-4.12.0-5], never with Reason String or User Properties. [MQTT-3.15.2-2] [MQTT-3.15.2-3]
 pub(crate) fn auth_bytes(reason_code: ReasonCode, method: &str, data: &[u8]) -> Vec<u8> {
     let items = [Property::AuthenticationMethod(method), Property::AuthenticationData(data)];
     let used = if data.is_empty() { 1 } else { 2 };

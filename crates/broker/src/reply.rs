@@ -17,6 +17,9 @@ use crate::{connection::Connection, ids::ConnectionId, output::Outbox};
 /// The Properties of a packet that says no: the Reason String in `items`, or nothing where the packet, whose length `len`
 /// tells, would be too large with it. [MQTT-3.2.2-19] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2]
 /// [MQTT-3.9.2-1] [MQTT-3.11.2-1] [MQTT-3.14.2-3]
+///
+/// There are never User Properties. [MQTT-3.2.2-20] [MQTT-3.4.2-3] [MQTT-3.5.2-3] [MQTT-3.6.2-3] [MQTT-3.7.2-3]
+/// [MQTT-3.9.2-2] [MQTT-3.11.2-2] [MQTT-3.14.2-4]
 fn fitting<'a>(
     items: &'a [Property<'a>; 1],
     version: ProtocolVersion,
@@ -54,7 +57,7 @@ pub(crate) fn write_ack(
     out: &mut Outbox,
 ) {
     let version = connection.version;
-    let mut ack = Ack::with_reason(packet_id, reason_code);
+    let mut ack = Ack::with_reason(packet_id, reason_code); // [MQTT-2.2.1-5] [MQTT3-2.3.1-6]
     let items = [Property::ReasonString(reason_code.name())];
     if reason_code.is_error() {
         ack.properties = explanation(&items, connection, |properties| {

@@ -81,7 +81,7 @@ impl State {
         out.closings.push(id); // [MQTT-3.2.2-7]
     }
 
-    /// Opens a new Session or resumes the old one, which has no Network Connection any more; says which.
+    /// Opens a new Session or resumes the old one, which has no Network Connection any more; says which. [MQTT3-3.1.4-3]
     fn open_session(
         &mut self,
         now: Instant,
@@ -92,6 +92,7 @@ impl State {
         let index = match old {
             Some(index) if !request.clean_start => {
                 self.take_will(index); // Not sent: the Client is back in time. [MQTT-3.1.3-9]
+                // [MQTT-4.1.0-1] [MQTT3-4.1.0-2]
                 if let Some(at) = self.sessions[index].expires_at.take() {
                     self.timers.cancel(at, Timer::SessionExpiry(index));
                 }
@@ -103,6 +104,7 @@ impl State {
             }
             None => self.sessions.create(request.client_id.clone()), // [MQTT-3.1.2-6]
         };
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         let session_present = old.is_some() && !request.clean_start;
         let settings = &self.settings;
         let session = &mut self.sessions[index];
@@ -113,7 +115,7 @@ impl State {
             _ => u16::MAX, // 3.x knows no Receive Maximum.
         });
         session.will = request.will.take().map(|will| {
-            // [MQTT-3.1.2-7] [MQTT3-3.1.2-8]
+            // [MQTT-3.1.2-7] [MQTT3-3.1.2-8] [MQTT3-3.1.2-12]
             Box::new(Will {
                 message: will.message,
                 delay_s: will.delay_s,
@@ -201,7 +203,7 @@ fn has_room_for_connack(settings: &Settings, request: &ConnectRequest) -> bool {
     bytes.len() <= request.maximum_packet_size as usize
 }
 
-/// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.2.0-1]
+/// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.1.4-4] [MQTT3-3.2.0-1]
 fn write_connack(
     settings: &Settings,
     request: &ConnectRequest,

@@ -211,6 +211,7 @@ fn encode_suback(connection: &Connection, packet_id: PacketId, codes: &[ReasonCo
     let refused = codes.iter().find(|code| code.is_error());
     let items = [Property::ReasonString(refused.map_or("", |code| code.name()))];
     let version = connection.version;
+    // [MQTT-2.2.1-6] [MQTT3-2.3.1-7]
     let mut suback =
         Suback { packet_id, properties: PropertyList::EMPTY, reason_codes: ReasonCodes::from_slice(codes) };
     let mut bytes = Vec::new();

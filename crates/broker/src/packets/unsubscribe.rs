@@ -31,7 +31,7 @@ impl State {
         let codes: Vec<ReasonCode> =
             packet.filters.iter().map(|text| self.unsubscribe(now, index, text, out)).collect();
         let mut unsuback = Unsuback {
-            packet_id: packet.packet_id, // [MQTT-3.10.4-4] [MQTT3-3.10.4-4]
+            packet_id: packet.packet_id, // [MQTT-2.2.1-6] [MQTT-3.10.4-4] [MQTT3-2.3.1-7] [MQTT3-3.10.4-4]
             properties: PropertyList::EMPTY,
             reason_codes: ReasonCodes::from_slice(&codes), // [MQTT-3.11.3-1]
         };

@@ -48,7 +48,8 @@ impl State {
             }
         } else if has_room && session.queue.is_empty() && session.outbound.can_send() {
             let delivery = delivery(publication, target, qos, retain);
-            let packet_id = session.outbound.send(qos, delivery).expect("there is quota"); // [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+            // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-4.3.2-1]
+            let packet_id = session.outbound.send(qos, delivery).expect("there is quota");
             let hop = Hop { qos, retain, dup: false, packet_id: Some(packet_id) };
             if !self.write_live(now, publication, target, id, hop, is_one_of_many, out) {
                 self.forget_unsent(target.session, hop);
@@ -76,7 +77,7 @@ impl State {
             return;
         }
         let delivery = delivery(publication, target, qos, retain);
-        self.enqueue(now, target.session, delivery); // [MQTT-4.5.0-1]
+        self.enqueue(now, target.session, delivery); // [MQTT-4.5.0-1] [MQTT3-3.1.2-5] [MQTT3-4.5.0-1]
     }
 
     /// Writes a live message; `false` if the Client cannot take it, which counts as done. [MQTT-3.1.2-25]
@@ -139,7 +140,8 @@ impl State {
     }
 
     /// Sends what waits for a Client, as far as its quota and its socket allow: first what was sent before
-    /// [MQTT-4.4.0-1], then the queue, in order. [MQTT-4.6.0-6]
+    /// [MQTT-4.4.0-1], then the queue, in order, as for every topic. [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5]
+    /// [MQTT3-4.6.0-6]
     pub(crate) fn pump(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
         let session = self.connection(id).session;
         loop {
@@ -176,6 +178,7 @@ impl State {
                 return true;
             }
             Some(Resend::Publish { packet_id, qos, message }) => {
+                // Whether it has expired is not asked. [MQTT-4.3.3-7]
                 let hop = Hop { qos, retain: message.retain, dup: true, packet_id: Some(packet_id) };
                 let identifiers = message.identifiers.as_slice();
                 let view = message.message.view();
