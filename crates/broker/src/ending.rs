@@ -39,7 +39,7 @@ impl State {
     ) -> Flow {
         let (connection, session) = self.both(id);
         write_disconnect(connection, id, reason_code, reason, out);
-        tracing::debug!(client_id = &*session.client_id, code = reason_code.value(), reason, "disconnected");
+        tracing::debug!(client_id = &*session.client_id, code = %reason_code, reason, "disconnected");
         out.closings.push(id); // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
         self.end_connection(now, id, WillFate::Sent, out);
         Flow::Ended
@@ -56,7 +56,7 @@ impl State {
     ) -> Flow {
         self.counters.protocol_errors += 1;
         let client_id = &*self.both(id).1.client_id;
-        tracing::info!(client_id, code = reason_code.value(), reason, "the Client broke a rule");
+        tracing::info!(client_id, code = %reason_code, reason, "the Client broke a rule");
         self.disconnect(now, id, reason_code, reason, out)
     }
 

@@ -200,12 +200,7 @@ impl State {
         out: &mut Outbox,
     ) -> Flow {
         let (connection, session) = self.both(id);
-        tracing::info!(
-            client_id = &*session.client_id,
-            code = code.value(),
-            "PUBLISH refused: {}",
-            code.name()
-        );
+        tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
         if !connection.version.has_properties() && code != ReasonCode::NotAuthorized {
             return self.fault(now, id, code, code.name(), out);
         }

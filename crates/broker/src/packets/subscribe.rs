@@ -57,12 +57,7 @@ impl State {
                 Err(code) => code,
             };
             if code.is_error() {
-                tracing::info!(
-                    filter = request.topic_filter,
-                    code = code.value(),
-                    "SUBSCRIBE refused: {}",
-                    code.name()
-                );
+                tracing::info!(filter = request.topic_filter, "SUBSCRIBE refused: {code}");
                 if version == ProtocolVersion::V3_1 {
                     // SUBACK of 3.1 cannot say no.
                     return self.fault(now, id, code, code.name(), out);
