@@ -40,7 +40,7 @@ impl State {
     ) -> Flow {
         let (connection, session) = self.both(id);
         write_disconnect(connection, id, reason_code, reason, out);
-        tracing::debug!(client_id = &*session.client_id, code = reason_code.value(), reason, "disconnected");
+        tracing::debug!(client_id = &*session.client_id, code = %reason_code, reason, "disconnected");
         out.closings.push(id); // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
         self.end_connection(now, id, WillFate::Sent, out);
         Flow::Ended
@@ -57,7 +57,7 @@ impl State {
     ) -> Flow {
         self.counters.protocol_errors += 1;
         let client_id = &*self.both(id).1.client_id;
-        tracing::info!(client_id, code = reason_code.value(), reason, "the Client broke a rule");
+        tracing::info!(client_id, code = %reason_code, reason, "the Client broke a rule");
         self.disconnect(now, id, reason_code, reason, out)
     }
 
@@ -85,13 +85,14 @@ impl State {
             self.end_session(now, index, out); // [MQTT-3.1.2-23] [MQTT3-3.1.2-6]
             return;
         }
+        // What is under way stays with the Session. [MQTT-4.8.2-4]
         let returned = session.queue.leave_connection();
         session.outbound.release_memory();
         session.inbound.release_memory();
         self.file_session(now, index, out);
         self.arm_will(now, index, out);
         let session = &mut self.sessions[index];
-        session.expires_at = Self::after(now, session.expiry_s);
+        session.expires_at = Self::after(now, session.expiry_s); // [MQTT3-4.1.0-1]
         if let Some(at) = session.expires_at {
             self.timers.set(at, Timer::SessionExpiry(index));
         }

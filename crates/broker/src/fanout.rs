@@ -66,7 +66,7 @@ impl<'a> Publication<'a> {
 pub(crate) struct Hop {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    /// Set for a packet that was sent before, whatever the publisher's flag was. [MQTT-3.3.1-1] [MQTT-3.3.1-3]
+    /// Set for a packet that was sent before, whatever the publisher's flag was. [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT3-3.3.1-3]
     pub(crate) dup: bool,
     /// With QoS 1 and 2 only. [MQTT-2.2.1-2]
     pub(crate) packet_id: Option<PacketId>,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dunlin_packet::{
     auth::Auth,
-    connack::Connack,
     connect::{Connect, Will},
     error::DecodeError,
     fixed_header::Frame,
@@ -21,6 +20,7 @@ use crate::{
     message::{Message, MessageFacts, publisher_key},
     packets::publish::forwarded_properties,
     permissions::Permissions,
+    reply::write_refusal,
 };
 
 /// The Server's side of a Network Connection until the Client is authenticated.
@@ -47,6 +47,9 @@ enum State {
     /// Refused or handed over.
     Over,
 }
+
+/// A rule that CONNECT breaks: the Reason Code and the Reason String.
+type Objection = (ReasonCode, &'static str);
 
 /// What the caller of [`Handshake`] does next.
 #[derive(Debug)]
@@ -97,8 +100,13 @@ pub enum Refusal {
     NotConnect,
     /// A packet could not be decoded.
     Malformed(DecodeError),
-    /// Told the Client with this Reason Code.
-    Code(ReasonCode),
+    /// Told the Client.
+    Code {
+        /// The Reason Code.
+        code: ReasonCode,
+        /// The Reason String.
+        reason: &'static str,
+    },
     /// The Client gave up with DISCONNECT.
     GaveUp,
 }
@@ -113,6 +121,7 @@ impl Handshake {
     /// Takes bytes from the Client, cut anywhere.
     pub fn handle(&mut self, bytes: &[u8]) -> Step {
         self.unread.extend_from_slice(bytes);
+        // After a refusal nothing is looked at any more. [MQTT-3.1.4-6] [MQTT3-3.1.4-5]
         if matches!(self.state, State::Deciding(_) | State::Over) {
             return Step::NeedBytes;
         }
@@ -148,20 +157,18 @@ impl Handshake {
             Ok(connect) => connect,
             Err(error) => return self.refuse_malformed(error, version_of(frame.body)),
         };
-        if let Some(code) = self.objection(&connect) {
-            return refuse_with(connect.version, code, self.maximum_packet_size(&connect));
+        // [MQTT-3.1.4-2]
+        if let Some(objection) = self.objection(&connect) {
+            let maximum = connect.properties.maximum_packet_size().unwrap_or(u32::MAX);
+            return refuse_with(connect.version, maximum, objection);
         }
         let (request, credentials) = self.request(&connect);
         self.state = State::Deciding(Box::new(request));
         Step::Authenticate(credentials)
     }
 
-    fn maximum_packet_size(&self, connect: &Connect<'_>) -> u32 {
-        connect.properties.maximum_packet_size().unwrap_or(u32::MAX)
-    }
-
-    /// The Reason Code of the first rule that `connect` breaks.
-    fn objection(&self, connect: &Connect<'_>) -> Option<ReasonCode> {
+    /// The first rule that `connect` breaks.
+    fn objection(&self, connect: &Connect<'_>) -> Option<Objection> {
         let settings = &*self.settings;
         if connect.client_id.is_empty() {
             let needs_id = match connect.version {
@@ -170,27 +177,35 @@ impl Handshake {
                 ProtocolVersion::V5_0 => false,
             };
             if needs_id || !settings.allow_empty_client_id {
-                return Some(ReasonCode::ClientIdentifierNotValid); // [MQTT-3.1.3-8] [MQTT3-3.1.3-9]
+                // [MQTT-3.1.3-8] [MQTT3-3.1.3-9]
+                return Some((ReasonCode::ClientIdentifierNotValid, "the Client Identifier is empty"));
             }
         }
+        // The setting is never below 23 bytes. [MQTT-3.1.3-5] [MQTT3-3.1.3-5]
         if connect.client_id.len() > settings.client_id_bytes_max as usize {
-            return Some(ReasonCode::ClientIdentifierNotValid);
+            return Some((ReasonCode::ClientIdentifierNotValid, "the Client Identifier is too long"));
         }
         if connect.properties.user_properties().count() > settings.user_properties_max as usize {
-            return Some(ReasonCode::QuotaExceeded);
+            return Some((ReasonCode::QuotaExceeded, "too many User Properties"));
         }
-        let will = connect.will.as_ref()?;
+        self.objection_to_will(connect.will.as_ref()?)
+    }
+
+    fn objection_to_will(&self, will: &Will<'_>) -> Option<Objection> {
+        let settings = &*self.settings;
         if will.qos > settings.maximum_qos {
-            return Some(ReasonCode::QoSNotSupported); // [MQTT-3.2.2-12]
+            return Some((ReasonCode::QoSNotSupported, "the QoS of the Will is not available")); // [MQTT-3.2.2-12]
         }
         if will.retain && !settings.retain_available {
-            return Some(ReasonCode::RetainNotSupported); // [MQTT-3.2.2-13]
+            // [MQTT-3.2.2-13]
+            return Some((ReasonCode::RetainNotSupported, "Will Retain is not available"));
         }
         if will.properties.user_properties().count() > settings.user_properties_max as usize {
-            return Some(ReasonCode::QuotaExceeded);
+            return Some((ReasonCode::QuotaExceeded, "too many User Properties in the Will"));
         }
         let levels = will.topic_name.levels().take(settings.topic_levels_max as usize + 1).count();
-        (levels > settings.topic_levels_max as usize).then_some(ReasonCode::TopicNameInvalid)
+        (levels > settings.topic_levels_max as usize)
+            .then_some((ReasonCode::TopicNameInvalid, "the Will Topic has too many levels"))
     }
 
     fn request(&self, connect: &Connect<'_>) -> (ConnectRequest, Credentials) {
@@ -248,11 +263,9 @@ impl Handshake {
             Decision::Grant { permissions, data } => {
                 let may_leave_will = |will: &WillRequest| permissions.may_publish(will.message.topic_name());
                 if !request.will.as_ref().is_none_or(may_leave_will) {
-                    return refuse_with(
-                        request.version,
-                        ReasonCode::NotAuthorized,
-                        request.maximum_packet_size,
-                    );
+                    let objection =
+                        (ReasonCode::NotAuthorized, "the Client may not publish to its Will Topic");
+                    return refuse_with(request.version, request.maximum_packet_size, objection);
                 }
                 request.permissions = permissions;
                 if let Some(authentication) = &mut request.authentication {
@@ -260,11 +273,16 @@ impl Handshake {
                 }
                 Step::Welcome { request, unread: std::mem::take(&mut self.unread) }
             }
-            Decision::Deny(code) => refuse_with(request.version, code, request.maximum_packet_size),
+            Decision::Deny(code) => {
+                // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
+                refuse_with(request.version, request.maximum_packet_size, (code, code.name()))
+            }
             Decision::Challenge(data) => match &request.authentication {
                 // [MQTT-4.12.0-6]: never an AUTH to a Client that did not ask for it.
                 None => {
-                    refuse_with(request.version, ReasonCode::UnspecifiedError, request.maximum_packet_size)
+                    let objection =
+                        (ReasonCode::UnspecifiedError, "a challenge needs an Authentication Method");
+                    refuse_with(request.version, request.maximum_packet_size, objection)
                 }
                 Some(authentication) => {
                     let bytes = auth_bytes(ReasonCode::ContinueAuthentication, &authentication.method, &data);
@@ -300,23 +318,30 @@ impl Handshake {
                 Step::Authenticate(credentials)
             }
             Packet::Disconnect(_) => refuse(Vec::new(), Refusal::GaveUp),
-            _ => refuse_with(request.version, ReasonCode::ProtocolError, request.maximum_packet_size),
+            _ => {
+                let objection = (ReasonCode::ProtocolError, "neither AUTH that goes on nor DISCONNECT");
+                refuse_with(request.version, request.maximum_packet_size, objection)
+            }
         }
     }
 
     /// A Client of 5.0 is told with CONNACK, one of 3.x only if its version is not supported. [MQTT-3.1.4-1]
     fn refuse_malformed(&self, error: DecodeError, version: Option<ProtocolVersion>) -> Step {
-        let bytes = match (error, version) {
+        let mut bytes = Vec::new();
+        match (error, version) {
             (DecodeError::UnsupportedProtocolVersion { level }, _) => {
                 // [MQTT-3.1.2-2] [MQTT3-3.1.2-2]: in a form that the Client understands.
                 let version = if level >= 5 { ProtocolVersion::V5_0 } else { ProtocolVersion::V3_1_1 };
-                connack_bytes(version, ReasonCode::UnsupportedProtocolVersion, u32::MAX)
+                let code = ReasonCode::UnsupportedProtocolVersion;
+                write_refusal(version, u32::MAX, code, code.name(), &mut bytes);
             }
             (error, Some(ProtocolVersion::V5_0)) => {
-                connack_bytes(ProtocolVersion::V5_0, error.reason_code(), u32::MAX)
+                // A packet that cannot be read sets no Maximum Packet Size.
+                let code = error.reason_code();
+                write_refusal(ProtocolVersion::V5_0, u32::MAX, code, &error.to_string(), &mut bytes);
             }
-            _ => Vec::new(),
-        };
+            _ => {} // [MQTT3-3.1.4-1] [MQTT3-3.2.2-6]
+        }
         refuse(bytes, Refusal::Malformed(error))
     }
 }
@@ -333,7 +358,7 @@ fn version_of(body: &[u8]) -> Option<ProtocolVersion> {
 
 fn will_request(will: &Will<'_>, client_id: &str) -> WillRequest {
     let mut properties = Vec::new();
-    forwarded_properties(&will.properties, &mut properties);
+    forwarded_properties(&will.properties, &mut properties); // in their order [MQTT-3.1.3-10]
     let facts = MessageFacts {
         qos: will.qos,
         retain: will.retain,
@@ -351,22 +376,14 @@ fn refuse(bytes: Vec<u8>, reason: Refusal) -> Step {
     Step::Refuse { bytes, reason }
 }
 
-fn refuse_with(version: ProtocolVersion, code: ReasonCode, maximum_packet_size: u32) -> Step {
-    refuse(connack_bytes(version, code, maximum_packet_size), Refusal::Code(code))
-}
-
-/// CONNACK of a refusal: no Session Present [MQTT-3.2.2-6] [MQTT3-3.2.2-4], and nothing if the Client cannot take it.
-fn connack_bytes(version: ProtocolVersion, code: ReasonCode, maximum_packet_size: u32) -> Vec<u8> {
+/// Refuses with CONNACK; DISCONNECT is for those who are in. [MQTT-3.14.0-1]
+fn refuse_with(version: ProtocolVersion, maximum_packet_size: u32, (code, reason): Objection) -> Step {
     let mut bytes = Vec::new();
-    let connack = Connack { session_present: false, reason_code: code, properties: PropertyList::EMPTY };
-    connack.encode(version, &mut bytes).expect("a CONNACK without Properties fits");
-    if bytes.len() > maximum_packet_size as usize {
-        bytes.clear();
-    }
-    bytes
+    write_refusal(version, maximum_packet_size, code, reason, &mut bytes);
+    refuse(bytes, Refusal::Code { code, reason })
 }
 
-/// AUTH with a method and data. [MQTT-4.12.0-5]
+/// AUTH with a method and data [MQTT-4.12.0-5], never with Reason String or User Properties. [MQTT-3.15.2-2] [MQTT-3.15.2-3]
 pub(crate) fn auth_bytes(reason_code: ReasonCode, method: &str, data: &[u8]) -> Vec<u8> {
     let items = [Property::AuthenticationMethod(method), Property::AuthenticationData(data)];
     let used = if data.is_empty() { 1 } else { 2 };

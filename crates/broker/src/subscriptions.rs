@@ -158,7 +158,7 @@ impl Subscriptions {
         }
     }
 
-    /// Calls `each` with every Subscription to every filter that matches `name` (4.7).
+    /// Calls `each` with every Subscription to every filter that matches `name` (4.7). [MQTT-3.3.2-3] [MQTT3-3.3.2-3]
     ///
     /// A Session comes once for each of its filters that match [MQTT-3.3.4-2]. The order means
     /// nothing; it comes from what was inserted and removed before and is the same in every run.

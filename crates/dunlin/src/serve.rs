@@ -11,11 +11,11 @@ use dunlin_server::config::load::Flags;
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Address to listen on, instead of those of the file; may be given several times
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     bind: Vec<IpAddr>,
 
     /// Port to listen on, 0 for any free one [default: 1883]
-    #[arg(long, value_name = "N")]
+    #[arg(short, long, value_name = "N")]
     port: Option<u16>,
 
     /// Folder that belongs to this Server; in this release nothing is kept there
@@ -26,13 +26,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(0..=64))]
     shards: Option<u8>,
 
-    /// Configuration file
-    #[arg(long, value_name = "FILE")]
+    /// Configuration file, in TOML
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Lets anybody in from other machines without a password: insecure
     #[arg(long)]
     allow_anonymous: bool,
+}
+
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    match text {
+        "localhost" => Err("an IP address is expected: 127.0.0.1, or ::1"),
+        _ => text.parse().map_err(|_| "an IP address is expected, such as 127.0.0.1 or 0.0.0.0"),
+    }
 }
 
 impl From<Serve> for Flags {

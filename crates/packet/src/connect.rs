@@ -73,17 +73,20 @@ impl<'a> Connect<'a> {
         let properties =
             PropertyList::decode(version, PropertyPlace::Packet(PacketType::Connect), &mut reader)?;
         // The order of the payload: [MQTT-3.1.3-1] [MQTT3-3.1.3-1]
-        let client_id = reader.text()?; // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-4]
+        let client_id = reader.text()?; // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-3] [MQTT3-3.1.3-4]
+        // [MQTT-3.1.2-9] [MQTT3-3.1.2-9] [MQTT3-3.1.2-11]
         let will = match flags.has(WILL) {
             true => Some(Will::decode(version, flags, &mut reader)?),
             false => None,
         };
         // Version 3.1 tells receivers to go by the Remaining Length if a field is announced and not there.
         let may_be_missing = version == ProtocolVersion::V3_1;
+        // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT3-3.1.2-18] [MQTT3-3.1.2-19]
         let user_name = match flags.has(USER_NAME) && !(may_be_missing && reader.is_empty()) {
             true => Some(reader.text()?), // [MQTT-3.1.3-12] [MQTT3-3.1.3-11]
             false => None,
         };
+        // [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT3-3.1.2-20] [MQTT3-3.1.2-21]
         let password = match flags.has(PASSWORD) && !(may_be_missing && reader.is_empty()) {
             true => Some(reader.binary()?),
             false => None,
@@ -196,7 +199,7 @@ impl<'a> Will<'a> {
         let topic_name = match TopicName::from_field(reader.binary()?) {
             Ok(Ok(topic_name)) => topic_name,
             Ok(Err(error)) => return Err(DecodeError::InvalidTopicName { packet_type, error }),
-            Err(fault) => return Err(reader::text_error(packet_type, fault)), // [MQTT-3.1.3-11]
+            Err(fault) => return Err(reader::text_error(packet_type, fault)), // [MQTT-3.1.3-11] [MQTT3-3.1.3-10]
         };
         let payload = reader.binary()?;
         Ok(Self { qos, retain: flags.has(WILL_RETAIN), topic_name, payload, properties })
@@ -235,7 +238,7 @@ impl ConnectFlags {
             return Err(DecodeError::InvalidWillQoS); // [MQTT-3.1.2-12] [MQTT3-3.1.2-14]
         }
         if !self.has(WILL) && self.has(WILL_QOS | WILL_RETAIN) && !is_3_1 {
-            // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT3-3.1.2-13] [MQTT3-3.1.2-15]
+            // [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT3-3.1.2-11] [MQTT3-3.1.2-13] [MQTT3-3.1.2-15]
             return Err(DecodeError::WillOptionsWithoutWill);
         }
         if self.has(PASSWORD) && !self.has(USER_NAME) && !version.has_properties() {

@@ -92,6 +92,7 @@ fn check_flags(packet_type: PacketType, flags: u8) -> Result<(), DecodeError> {
 
 /// For each type a bit for each legal value of the flags.
 const LEGAL_FLAGS: [u16; 16] = {
+    // For DISCONNECT and AUTH, too. [MQTT-3.14.1-1] [MQTT-3.15.1-1] [MQTT3-3.14.1-1]
     let mut table = [1 << 0b0000; 16];
     // DUP only with QoS 1 and 2 [MQTT-3.3.1-2] [MQTT3-3.3.1-2], QoS never 3 [MQTT-3.3.1-4] [MQTT3-3.3.1-4].
     table[PacketType::Publish as usize] = 0b0011_1100_0011_1111;

@@ -102,7 +102,7 @@ impl<'a> Publish<'a> {
             return Err(DecodeError::DupWithQoS0); // [MQTT-3.3.1-2] [MQTT3-3.3.1-2]
         }
         let mut reader = Reader::new(PacketType::Publish, body);
-        let topic_field = reader.binary()?;
+        let topic_field = reader.binary()?; // [MQTT-3.3.2-1] [MQTT3-3.3.2-1]
         let topic_name = decode_topic_name(version, topic_field)?;
         let packet_id = match qos {
             QoS::AtMostOnce => None, // [MQTT-2.2.1-2] [MQTT3-2.3.1-5]

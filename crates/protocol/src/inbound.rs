@@ -98,7 +98,8 @@ impl Inbound {
     }
 
     /// Takes a PUBREL: answer PUBCOMP with 0x00 if `true`, with 0x92 if the identifier was not awaited (3.7.2.1).
-    /// [MQTT-4.3.3-11] The next PUBLISH with this identifier is a new message. [MQTT-4.3.3-12]
+    /// [MQTT-4.3.3-11] The next PUBLISH with this identifier is a new message. [MQTT-4.3.3-12] Whether the message has
+    /// expired does not matter. [MQTT-4.3.3-13]
     pub fn pubrel(&mut self, packet_id: PacketId) -> bool {
         self.forget(packet_id)
     }

@@ -40,7 +40,7 @@ enum Slot<M> {
     Free,
     /// Lent to a SUBSCRIBE or UNSUBSCRIBE.
     Reserved,
-    /// PUBLISH to be acknowledged. Counted: it has been sent on this Network Connection and took quota.
+    /// PUBLISH to be acknowledged [MQTT-4.3.3-3]. Counted: it has been sent on this Network Connection and took quota.
     Publish { qos: QoS, is_counted: bool, message: M },
     /// PUBREL to be acknowledged. Counted: its PUBLISH took quota on this Network Connection.
     Pubrel { is_counted: bool, is_sent: bool },
@@ -156,7 +156,7 @@ impl<M> Outbound<M> {
         }
         self.quota -= 1; // [MQTT-3.3.4-7] [MQTT-3.3.4-9]
         self.in_flight += 1;
-        Some(self.push(Slot::Publish { qos, is_counted: true, message }))
+        Some(self.push(Slot::Publish { qos, is_counted: true, message })) // [MQTT-2.2.1-4] [MQTT3-2.3.1-4]
     }
 
     /// The next packet to send again after [`Outbound::connect`], or nothing if all are sent or a PUBLISH has to

@@ -20,6 +20,7 @@ use crate::{
     input::{Arrival, ConnectRequest, Storage},
     limits::Settings,
     output::Outbox,
+    reply::write_refusal,
     sessions::session::Will,
     state::State,
     timers::Timer,
@@ -30,6 +31,11 @@ impl State {
     /// Connects a Client: takes over, opens or resumes the Session, answers, sends what waited. [MQTT-3.1.4-5]
     pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Outbox) -> Vec<u8> {
         let Arrival { connection: id, mut request, unread } = arrival;
+        if !has_room_for_connack(&self.settings, &request) {
+            let reason = "CONNACK is larger than the Maximum Packet Size";
+            self.refuse(id, &request, ReasonCode::PacketTooLarge, reason, out);
+            return Vec::new();
+        }
         let old = self.sessions.find(&request.client_id);
         if let Some(old_id) = old.and_then(|index| self.sessions[index].connection) {
             // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
@@ -44,11 +50,13 @@ impl State {
         let old = self.sessions.find(&request.client_id);
         let old = old.filter(|&index| !self.end_if_over(now, index, out));
         if self.filing.storage == Storage::Failed && request.session_expiry_s > 0 {
-            self.refuse(id, &request, ReasonCode::ServerUnavailable, out);
+            let reason = "the Server cannot keep Sessions any more";
+            self.refuse(id, &request, ReasonCode::ServerUnavailable, reason, out);
             return Vec::new();
         }
         if old.is_none() && self.sessions.len() >= self.settings.sessions_max as usize {
-            self.refuse(id, &request, ReasonCode::QuotaExceeded, out);
+            let reason = "there are as many Sessions as there may be";
+            self.refuse(id, &request, ReasonCode::QuotaExceeded, reason, out);
             return Vec::new();
         }
         let (index, session_present) = self.open_session(now, old, &mut request, out);
@@ -58,7 +66,7 @@ impl State {
             (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
             _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
         };
-        write_connack(&self.settings, &request, session_present, expiry_s, id, out);
+        write_connack(&self.settings, &request, session_present, expiry_s, out.buffer(id));
         self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
         self.sessions[index].connection = Some(id);
         self.file_session(now, index, out);
@@ -91,14 +99,14 @@ impl State {
         id: ConnectionId,
         request: &ConnectRequest,
         reason_code: ReasonCode,
+        reason: &str,
         out: &mut Outbox,
     ) {
-        let connack = Connack { session_present: false, reason_code, properties: PropertyList::EMPTY };
-        connack.encode(request.version, out.buffer(id)).expect("a CONNACK without Properties");
+        write_refusal(request.version, request.maximum_packet_size, reason_code, reason, out.buffer(id));
         out.closings.push(id); // [MQTT-3.2.2-7]
     }
 
-    /// Opens a new Session or resumes the old one, which has no Network Connection any more; says which.
+    /// Opens a new Session or resumes the old one, which has no Network Connection any more; says which. [MQTT3-3.1.4-3]
     fn open_session(
         &mut self,
         now: Instant,
@@ -109,6 +117,7 @@ impl State {
         let index = match old {
             Some(index) if !request.clean_start => {
                 self.take_will(index, out); // Not sent: the Client is back in time. [MQTT-3.1.3-9]
+                // [MQTT-4.1.0-1] [MQTT3-4.1.0-2]
                 if let Some(at) = self.sessions[index].expires_at.take() {
                     self.timers.cancel(at, Timer::SessionExpiry(index));
                 }
@@ -120,6 +129,7 @@ impl State {
             }
             None => self.sessions.create(request.client_id.clone()), // [MQTT-3.1.2-6]
         };
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         let session_present = old.is_some() && !request.clean_start;
         let settings = &self.settings;
         let session = &mut self.sessions[index];
@@ -130,7 +140,7 @@ impl State {
             _ => u16::MAX, // 3.x knows no Receive Maximum.
         });
         session.will = request.will.take().map(|will| {
-            // [MQTT-3.1.2-7] [MQTT3-3.1.2-8]
+            // [MQTT-3.1.2-7] [MQTT3-3.1.2-8] [MQTT3-3.1.2-12]
             Box::new(Will {
                 message: will.message,
                 delay_s: will.delay_s,
@@ -210,14 +220,24 @@ fn connection_of(
     }
 }
 
-/// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.2.0-1]
+/// Whether the Client has room for what CONNACK has to tell. [MQTT-3.1.2-24]
+fn has_room_for_connack(settings: &Settings, request: &ConnectRequest) -> bool {
+    if request.maximum_packet_size == u32::MAX {
+        return true;
+    }
+    let mut bytes = Vec::new();
+    let expiry_s = request.session_expiry_s.min(settings.session_expiry_max_s);
+    write_connack(settings, request, false, expiry_s, &mut bytes);
+    bytes.len() <= request.maximum_packet_size as usize
+}
+
+/// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.1.4-4] [MQTT3-3.2.0-1]
 fn write_connack(
     settings: &Settings,
     request: &ConnectRequest,
     session_present: bool,
     expiry_s: u32,
-    id: ConnectionId,
-    out: &mut Outbox,
+    out: &mut Vec<u8>,
 ) {
     let mut items = SmallVec::<[Property<'_>; 16]>::new();
     if request.version.has_properties() {
@@ -240,7 +260,7 @@ fn write_connack(
     }
     let properties = PropertyList::from_items(&items);
     let connack = Connack { session_present, reason_code: ReasonCode::Success, properties };
-    connack.encode(request.version, out.buffer(id)).expect("Properties that were checked");
+    connack.encode(request.version, out).expect("Properties that were checked");
 }
 
 /// What the Server allows, where that is less than the standard's default (3.2.2.3).

@@ -222,12 +222,7 @@ impl State {
             _ => false,
         };
         let (connection, session) = self.both(id);
-        tracing::info!(
-            client_id = &*session.client_id,
-            code = code.value(),
-            "PUBLISH refused: {}",
-            code.name()
-        );
+        tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
         if !connection.version.has_properties() && !is_quiet {
             return self.fault(now, id, code, code.name(), out);
         }

@@ -17,6 +17,7 @@ use crate::{
     connection::{Connection, Flow},
     ids::ConnectionId,
     output::Outbox,
+    reply::explanation,
     routing::{
         group_mail::{GroupMail, GroupName},
         tickets::Held,
@@ -59,12 +60,7 @@ impl State {
                 Err(code) => code,
             };
             if code.is_error() {
-                tracing::info!(
-                    filter = request.topic_filter,
-                    code = code.value(),
-                    "SUBSCRIBE refused: {}",
-                    code.name()
-                );
+                tracing::info!(filter = request.topic_filter, "SUBSCRIBE refused: {code}");
                 if version == ProtocolVersion::V3_1 {
                     // SUBACK of 3.1 cannot say no.
                     return self.fault(now, id, code, code.name(), out);
@@ -217,20 +213,20 @@ impl State {
     }
 }
 
-/// Encodes SUBACK, with a Reason String if something was refused and the Client wants to know. [MQTT-3.9.2-1]
+/// Encodes SUBACK, with a Reason String if something was refused.
 fn encode_suback(connection: &Connection, packet_id: PacketId, codes: &[ReasonCode]) -> Vec<u8> {
     let refused = codes.iter().find(|code| code.is_error());
     let items = [Property::ReasonString(refused.map_or("", |code| code.name()))];
+    let version = connection.version;
+    // [MQTT-2.2.1-6] [MQTT3-2.3.1-7]
     let mut suback =
         Suback { packet_id, properties: PropertyList::EMPTY, reason_codes: ReasonCodes::from_slice(codes) };
     let mut bytes = Vec::new();
-    if refused.is_some() && connection.version.has_properties() && connection.wants_problem_information {
-        suback.properties = PropertyList::from_items(&items);
-        let len = suback.encoded_len(connection.version).unwrap_or(usize::MAX);
-        if len > connection.maximum_packet_size as usize {
-            suback.properties = PropertyList::EMPTY;
-        }
+    if refused.is_some() {
+        suback.properties = explanation(&items, connection, |properties| {
+            Suback { properties, ..suback }.encoded_len(version)
+        });
     }
-    suback.encode(connection.version, &mut bytes).expect("one code for each filter received");
+    suback.encode(version, &mut bytes).expect("one code for each filter received");
     bytes
 }

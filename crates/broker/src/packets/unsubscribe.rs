@@ -1,14 +1,18 @@
 //! UNSUBSCRIBE (3.10), UNSUBACK (3.11).
 
 use dunlin_packet::{
-    property::list::PropertyList, reason_code::ReasonCode, suback::ReasonCodes, topic::filter::TopicFilter,
-    unsuback::Unsuback, unsubscribe::Unsubscribe,
+    property::{list::PropertyList, value::Property},
+    reason_code::ReasonCode,
+    suback::ReasonCodes,
+    topic::filter::TopicFilter,
+    unsuback::Unsuback,
+    unsubscribe::Unsubscribe,
 };
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    connection::Flow, ids::ConnectionId, output::Outbox, routing::group_mail::GroupMail, state::State,
-    topics::ids::SessionIndex,
+    connection::Flow, ids::ConnectionId, output::Outbox, reply::explanation, routing::group_mail::GroupMail,
+    state::State, topics::ids::SessionIndex,
 };
 
 impl State {
@@ -27,12 +31,20 @@ impl State {
         // In order, as if each came alone. [MQTT-3.10.4-6] [MQTT3-3.10.4-6]
         let codes: Vec<ReasonCode> =
             packet.filters.iter().map(|text| self.unsubscribe(now, index, text, out)).collect();
-        let unsuback = Unsuback {
-            packet_id: packet.packet_id, // [MQTT-3.10.4-4] [MQTT3-3.10.4-4]
+        let mut unsuback = Unsuback {
+            packet_id: packet.packet_id, // [MQTT-2.2.1-6] [MQTT-3.10.4-4] [MQTT3-2.3.1-7] [MQTT3-3.10.4-4]
             properties: PropertyList::EMPTY,
             reason_codes: ReasonCodes::from_slice(&codes), // [MQTT-3.11.3-1]
         };
-        let version = self.connection(id).version;
+        let connection = self.connection(id);
+        let version = connection.version;
+        let refused = codes.iter().find(|code| code.is_error());
+        let items = [Property::ReasonString(refused.map_or("", |code| code.name()))];
+        if refused.is_some() {
+            unsuback.properties = explanation(&items, connection, |properties| {
+                Unsuback { properties, ..unsuback }.encoded_len(version)
+            });
+        }
         // [MQTT-3.10.4-5] [MQTT3-3.10.4-5]
         let mut bytes = Vec::new();
         unsuback.encode(version, &mut bytes).expect("one code for each filter received");

@@ -25,6 +25,7 @@ impl State {
         publication: &mut Publication<'_>,
         out: &mut Outbox,
     ) -> bool {
+        // [MQTT-3.3.1-8] [MQTT3-3.3.1-12]
         if publication.view.facts.retain {
             self.route_retained(now, publication, out);
         }
@@ -135,7 +136,8 @@ impl State {
                 .is_some()
     }
 
-    /// Keeps or removes a Retained Message; this shard is the home of its topic.
+    /// Keeps or removes a Retained Message; this shard is the home of its topic. It belongs to no Session, and its QoS does
+    /// not matter. [MQTT3-3.1.2-7] [MQTT3-3.3.1-7]
     pub(crate) fn keep_retained(&mut self, now: Instant, message: crate::message::Message, out: &mut Outbox) {
         let topic_name = message.topic_name();
         let is_removal = message.payload().is_empty(); // [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]

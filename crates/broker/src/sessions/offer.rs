@@ -71,7 +71,7 @@ impl State {
         }
         let filed = self.filed_as(now, target.session, qos, publication, target.group.is_some());
         let delivery = delivery(publication, target, qos, retain, filed);
-        self.enqueue(now, target.session, delivery, out); // [MQTT-4.5.0-1]
+        self.enqueue(now, target.session, delivery, out); // [MQTT-4.5.0-1] [MQTT3-3.1.2-5] [MQTT3-4.5.0-1]
     }
 
     /// Sends a live message with QoS 1 or 2. What a kept Session gets with QoS 2 leaves when it is filed, so that it is
@@ -93,7 +93,7 @@ impl State {
         let filed = self.filed_as(now, target.session, qos, publication, target.group.is_some());
         let delivery = delivery(publication, target, qos, retain, filed);
         let outbound = &mut self.sessions[target.session].outbound;
-        let packet_id = outbound.send(qos, delivery).expect("there is quota"); // [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+        let packet_id = outbound.send(qos, delivery).expect("there is quota"); // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-4.3.2-1]
         if filed.number != 0 {
             let parts = MessageParts {
                 qos,

@@ -17,7 +17,7 @@ use crate::{
 
 impl State {
     /// Sends what waits for a Client: first what was sent before [MQTT-4.4.0-1], then the queue, in order.
-    /// [MQTT-4.6.0-6]
+    /// [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT3-4.6.0-5] [MQTT3-4.6.0-6]
     pub(crate) fn pump(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
         let session = self.connection(id).session;
         if !self.send_stalled(now, id, out) {
@@ -66,6 +66,7 @@ impl State {
                 return true;
             }
             Some(Resend::Publish { packet_id, qos, message }) => {
+                // Whether it has expired is not asked. [MQTT-4.3.3-7]
                 let hop = Hop { qos, retain: message.retain, dup: true, packet_id: Some(packet_id) };
                 let identifiers = message.identifiers.as_slice();
                 let view = message.message.view();

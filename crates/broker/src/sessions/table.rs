@@ -28,6 +28,7 @@ impl Sessions {
         self.slots.len()
     }
 
+    /// The Session of a Client Identifier. [MQTT-3.1.3-2] [MQTT3-3.1.3-2]
     pub(crate) fn find(&self, client_id: &str) -> Option<SessionIndex> {
         let hash = self.hasher.hash_one(client_id);
         self.by_client_id

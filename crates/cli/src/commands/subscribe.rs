@@ -1,6 +1,9 @@
 //! `dunlin sub`: subscribes, and prints the messages that come.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use clap::Args;
@@ -197,6 +200,15 @@ impl Wishes {
     }
 }
 
+/// What `future` gives, if it is there already.
+async fn now<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 /// A connected `dunlin sub`.
 struct Work<'a> {
     args: &'a SubscribeArgs,
@@ -212,20 +224,28 @@ impl Work<'_> {
     async fn run(mut self, wishes: Wishes, deadline: Option<Instant>) -> Result<End, Failure> {
         // Messages may come before the answers, so both are waited for at once.
         let asking = wishes.ask(self.client.clone(), self.version, self.args.connection.quiet);
-        let mut asking = tokio::spawn(asking);
+        let mut asking = pin!(asking);
         let mut is_asked = false;
         let mut signals = Signals::new()?;
         loop {
             tokio::select! {
                 asked = &mut asking, if !is_asked => {
                     is_asked = true;
-                    asked.map_err(Failure::other)??;
+                    asked?;
                     if self.args.exit_after_subscribe {
                         return Ok(End::Done);
                     }
                 }
                 received = self.messages.recv() => match received {
-                    Some(received) => if self.take(received)? { break },
+                    Some(received) => {
+                        // What came behind SUBACK is not printed, however soon it came.
+                        if self.args.exit_after_subscribe && let Some(asked) = now(asking.as_mut()).await {
+                            return asked.map(|()| End::Done);
+                        }
+                        if self.take(received)? {
+                            break;
+                        }
+                    }
                     None => return Err(self.ended()),
                 },
                 Some(removed) = self.removals.join_next() => self.removed(removed),
@@ -243,7 +263,8 @@ impl Work<'_> {
         while let Some(received) = next {
             self.remove_if_retained(&received);
             is_last = self.printer.take(&received);
-            next = if is_last { None } else { self.messages.try_recv() };
+            let is_single = is_last || self.args.exit_after_subscribe;
+            next = if is_single { None } else { self.messages.try_recv() };
         }
         let is_open = self.printer.flush()?;
         Ok(is_last || !is_open)

@@ -128,6 +128,7 @@ impl<'a> Property<'a> {
                 (PropertyId::CorrelationData, data) => Self::CorrelationData(data),
                 (_, data) => Self::AuthenticationData(data),
             }),
+            // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
             ValueType::Text => Self::from_text(id, place, reader.text()?),
             ValueType::TextPair => Ok(Self::UserProperty(reader.text()?, reader.text()?)), // [MQTT-1.5.7-1]
         }

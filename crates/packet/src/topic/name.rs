@@ -71,7 +71,7 @@ fn mark_error(bytes: &[u8]) -> TopicError {
     if bytes.contains(&0) {
         TopicError::NullCharacter // [MQTT-4.7.3-2] [MQTT3-4.7.3-2]
     } else {
-        TopicError::WildcardInTopicName // [MQTT-3.3.2-2] [MQTT3-3.3.2-2] [MQTT-4.7.0-1]
+        TopicError::WildcardInTopicName // [MQTT-3.3.2-2] [MQTT3-3.3.2-2] [MQTT-4.7.0-1] [MQTT3-4.7.1-1]
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}; check the path after --config", .file.display())]
+    #[error("cannot read the configuration {}: {source}; {}", .file.display(), advice(.source))]
     Read {
         /// Which file.
         file: PathBuf,
@@ -74,6 +74,15 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// What to do about a file that cannot be read.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::InvalidData => "it has to be text in UTF-8",
+        io::ErrorKind::PermissionDenied => "check who may read it",
+        _ => "check the path after --config",
+    }
+}
+
 fn list(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -84,8 +93,12 @@ fn floor(text: &str, index: usize) -> usize {
     (0..=index).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
-/// The word of `known` that is most like `word`, if one is so like it that it may be meant.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The word of `known` that begins with `word` or is most like it, if one is so like it that it may be meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    // Not all of a long name was written.
+    if let Some(longer) = known.clone().find(|other| word.len() >= 5 && other.starts_with(word)) {
+        return Some(longer);
+    }
     let (distance, best) = known.map(|other| (distance(word, other), other)).min()?;
     (distance <= 1 + word.chars().count().max(best.chars().count()) / 4).then_some(best)
 }
@@ -131,6 +144,8 @@ mod tests {
             ("recieve_maximum", Some("receive_maximum")),
             ("retained_available", Some("retain_available")),
             ("prot", Some("port")),
+            ("receive", Some("receive_maximum")),
+            ("rec", None),
             ("colour", None),
         ] {
             assert_eq!(nearest(word, known.into_iter()), meant, "{word}");

@@ -75,7 +75,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         Ok(document) => reader.document(document.get_ref()),
         Err(error) => {
             let found = error.message().to_owned();
-            reader.mistake(error.span().unwrap_or(0..0), found, "TOML".to_owned());
+            let expected = match &*found {
+                "duplicate key" => "each key once".to_owned(),
+                _ => NOT_TOML.to_owned(),
+            };
+            reader.mistake(error.span().unwrap_or(0..0), found, expected);
         }
     }
     let Reader { draft, mut listeners, mut mistakes, .. } = reader;
@@ -89,6 +93,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let Draft { server, broker, lobby, log, .. } = draft;
     Ok(Config { server, listeners, broker, lobby, log })
 }
+
+/// What is expected where there is something else, such as a configuration of mosquitto.
+const NOT_TOML: &str = "TOML: `key = value`, one in each line, below the [table] of the key";
 
 struct Reader<'a> {
     file: &'a Path,
@@ -353,8 +360,9 @@ mod tests {
     #[test]
     fn what_is_not_toml_is_told_with_its_place() {
         let (line, _, _, expected) = mistake("[mqtt]\nreceive_maximum = \n");
-        assert_eq!((line, &*expected), (2, "TOML"));
-        assert_eq!(mistake("[log]\nlevel = \"info\"\nlevel = \"warn\"\n").0, 3, "a key given twice");
+        assert_eq!((line, &*expected), (2, NOT_TOML));
+        let (line, _, _, expected) = mistake("[log]\nlevel = \"info\"\nlevel = \"warn\"\n");
+        assert_eq!((line, &*expected), (3, "each key once"));
     }
 
     #[test]

@@ -82,7 +82,10 @@ pub(super) fn reason(refusal: &Refusal) -> String {
     match refusal {
         Refusal::NotConnect => "the first packet is not CONNECT".to_owned(),
         Refusal::Malformed(error) => error.to_string(),
-        Refusal::Code(code) => format!("{} (0x{:02X})", code.name(), code.value()),
+        Refusal::Code { code, reason } if *reason == code.name() => {
+            format!("{reason} (0x{:02X})", code.value())
+        }
+        Refusal::Code { code, reason } => format!("{} (0x{:02X}): {reason}", code.name(), code.value()),
         Refusal::GaveUp => "the Client gave up".to_owned(),
     }
 }

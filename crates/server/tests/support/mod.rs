@@ -51,6 +51,11 @@ impl Client {
         Self { stream, version: ProtocolVersion::V5_0, unread: Vec::new(), packet: Vec::new() }
     }
 
+    /// Opens a Network Connection for another version.
+    pub(crate) fn open_with(server: &Server, version: ProtocolVersion) -> Self {
+        Self { version, ..Self::open(server) }
+    }
+
     /// Connects with version 5.0 and Clean Start.
     pub(crate) fn connect(server: &Server, client_id: &str) -> Self {
         let mut client = Self::open(server);
@@ -119,6 +124,11 @@ impl Client {
         self.packet = self.unread.drain(..frame).collect();
         let frame = Frame::split(&self.packet, u32::MAX).expect("split before").expect("it is whole");
         Some(Packet::decode(self.version, frame).expect("the Server sends sound packets"))
+    }
+
+    /// The bytes of the packet that [`next`](Self::next) gave last.
+    pub(crate) fn last_bytes(&self) -> &[u8] {
+        &self.packet
     }
 
     pub(crate) fn expect_connack(&mut self, code: ReasonCode) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dunlin_broker::{
-    handshake::{Handshake, Step},
+    handshake::{Credentials, Handshake, Step},
     ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, ConnectRequest, Decision, Input},
     limits::Settings,
@@ -55,6 +55,9 @@ enum Place {
 
 /// The Authentication Method of the tests: "1" is asked back with "2", and "3" is the right answer.
 const TEST_METHOD: &str = "dunlin-test";
+
+/// The user of the tests: the password is "right", and without one there is no way in.
+const TEST_USER: &str = "dunlin-test";
 
 /// Where packets are cut, so that unfinished ones are kept somewhere.
 const CUT: usize = 3;
@@ -107,8 +110,7 @@ impl MemoryPlayer {
         match step {
             Step::NeedBytes => {}
             Step::Authenticate(credentials) => {
-                let method = credentials.method.as_deref();
-                let decision = decide(method, !credentials.is_continued, &credentials.data);
+                let decision = judge(&credentials);
                 let step = handshake.decide(decision);
                 self.take_step(name, step);
             }
@@ -311,7 +313,20 @@ fn fresh_shards(shards: u8, settings: &Arc<Settings>) -> Vec<Shard> {
     (0..shards).map(shard).collect()
 }
 
-/// What the providers say: everybody is welcome, but who names a method must know how it goes.
+/// What the providers say: everybody is welcome, but one user name needs its password, and who names a method must know
+/// how it goes.
+fn judge(credentials: &Credentials) -> Decision {
+    let method = credentials.method.as_deref();
+    match (method, credentials.user_name.as_deref(), credentials.password.as_deref()) {
+        (None, Some(TEST_USER), None) => Decision::Deny(ReasonCode::NotAuthorized),
+        (None, Some(TEST_USER), Some(password)) if password != b"right" => {
+            Decision::Deny(ReasonCode::BadUserNameOrPassword)
+        }
+        _ => decide(method, !credentials.is_continued, &credentials.data),
+    }
+}
+
+/// What the provider of the method says.
 fn decide(method: Option<&str>, is_start: bool, data: &[u8]) -> Decision {
     match (method, is_start, data) {
         (None, _, _) | (Some(TEST_METHOD), false, b"3") => {
