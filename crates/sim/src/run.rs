@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 /// Steps of a run of the usual length.
-pub const STEPS: u64 = 12_000;
+pub const STEPS: u64 = 30_000;
 
 impl Default for Options {
     fn default() -> Self {

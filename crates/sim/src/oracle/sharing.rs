@@ -162,14 +162,16 @@ impl Oracle {
                 && session.share_states(filter, first, now.tick).all(|sub| sub.is_some())
         };
         let Some(steady) = members.iter().find(is_steady) else { return Finding::Excused };
-        let may_be_dropped = members.iter().any(|session| {
-            let is_fire_and_forget = accept.qos == QoS::AtMostOnce
-                || session
-                    .share_states(filter, first, now.tick)
-                    .any(|sub| sub.is_some_and(|sub| sub.options.qos == QoS::AtMostOnce));
-            is_fire_and_forget && !session.is_healthy_since(first)
-                || !session.takes(publish_bytes_max(accept, 1), first)
-        });
+        let may_be_dropped = members.iter().any(|session| session.last_full >= first);
+        let may_be_dropped = may_be_dropped
+            || members.iter().any(|session| {
+                let is_fire_and_forget = accept.qos == QoS::AtMostOnce
+                    || session
+                        .share_states(filter, first, now.tick)
+                        .any(|sub| sub.is_some_and(|sub| sub.options.qos == QoS::AtMostOnce));
+                is_fire_and_forget && !session.is_healthy_since(first)
+                    || !session.takes(publish_bytes_max(accept, 1), first)
+            });
         if may_be_dropped {
             return Finding::Excused;
         }
