@@ -162,6 +162,7 @@ impl World {
         self.oracle.rests(&resting)?;
         for (index, desk) in self.desks.iter().enumerate() {
             self.oracle.checks_timeout(index, desk.next_timeout())?;
+            self.oracle.checks_census(index, &desk.shard.census(), &resting)?;
         }
         Ok(())
     }

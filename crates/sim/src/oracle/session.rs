@@ -249,6 +249,11 @@ impl Session {
         timeline.flat_map(move |timeline| timeline.states(first, last).copied())
     }
 
+    /// The filters of its Shared Subscriptions.
+    pub fn shares_now(&self) -> impl Iterator<Item = &str> {
+        self.shares.iter().filter(|(_, share)| share.latest().is_some()).map(|(filter, _)| &**filter)
+    }
+
     /// A Shared Subscription is made, changed or ended. Returns the number of the change.
     pub fn share(&mut self, filter: &Rc<str>, asked: Tick, sub: Option<Sub>) -> usize {
         if let Some(id) = sub.and_then(|sub| sub.id) {
