@@ -134,6 +134,7 @@ pub fn decide(credentials: &Credentials) -> Decision {
 pub fn echo(data: &[u8]) -> Decision {
     match data {
         b"ok" => grant(),
+        b"no" => Decision::Deny(ReasonCode::NotAuthorized),
         _ => Decision::Challenge(b"say ok".to_vec()),
     }
 }

@@ -39,7 +39,7 @@ impl Plan {
     /// Decides for a run of about `steps` steps.
     #[must_use]
     pub fn new(random: &mut Random, steps: u64) -> Self {
-        let rounds = random.between(3, 6);
+        let rounds = random.between(4, 16);
         Self {
             shards: random.between(1, 5) as usize,
             settings: Arc::new(settings(random)),
@@ -77,11 +77,13 @@ fn settings(random: &mut Random) -> Settings {
         ..Settings::default()
     };
     if is_poor {
-        match random.below(5) {
+        match random.below(7) {
             0 => settings.maximum_qos = random.pick(&[QoS::AtMostOnce, QoS::AtLeastOnce]),
             1 => settings.retain_available = false,
             2 => settings.wildcard_subscription_available = false,
             3 => settings.subscription_identifier_available = false,
+            4 => settings.queue_messages_max = 20,
+            5 => settings.subscriptions_max = 4,
             _ => settings.shared_subscription_available = false,
         }
     }

@@ -35,7 +35,7 @@ pub struct Options {
 }
 
 /// Steps of a run of the usual length.
-pub const STEPS: u64 = 12_000;
+pub const STEPS: u64 = 30_000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -162,6 +162,7 @@ impl World {
         self.oracle.rests(&resting)?;
         for (index, desk) in self.desks.iter().enumerate() {
             self.oracle.checks_timeout(index, desk.next_timeout())?;
+            self.oracle.checks_census(index, &desk.shard.census(), &resting)?;
         }
         Ok(())
     }

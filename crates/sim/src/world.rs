@@ -311,6 +311,9 @@ impl World {
 
     fn let_in(&mut self, index: usize) -> Check {
         let Some((link, request, unread)) = self.desks[index].arrivals.pop_front() else { return Ok(()) };
+        if self.random.once_in(2) {
+            self.hear_out(index, &request.client_id)?;
+        }
         let request: ConnectRequest = *request;
         let (version, client_id) = (request.version, request.client_id.clone());
         let id = self.desks[index].seat(link, version);
@@ -321,6 +324,20 @@ impl World {
         });
         let arrival = Arrival { connection: id, request, unread };
         self.call(index, Input::Arrived(Box::new(arrival)), Some(link))
+    }
+
+    /// What came on the old connection of a Client is read before the new one is let in; what comes later is lost.
+    fn hear_out(&mut self, index: usize, client_id: &str) -> Check {
+        let Some(old) = self.desks[index].shard.connection_of(client_id) else { return Ok(()) };
+        while self.desks[index]
+            .seats
+            .get(&old)
+            .is_some_and(|seat| !seat.is_closing && !seat.has_left && self.network.unread(seat.link) > 0)
+        {
+            self.pass_bytes(index, old)?;
+            self.oracle.begins_call(self.now_ms);
+        }
+        Ok(())
     }
 
     fn pass_bytes(&mut self, index: usize, id: ConnectionId) -> Check {
@@ -344,7 +361,7 @@ impl World {
         let seat = self.seat(index, id);
         seat.has_left = true;
         let link = seat.link;
-        let cause = self.random.pick(&[Cause::Closed, Cause::Failed]);
+        let cause = self.random.pick(&[Cause::Closed, Cause::Failed, Cause::Panicked]);
         self.trace.note(|| format!("shard {index} < {link} is gone"));
         self.oracle.leaves(link);
         self.call(index, Input::Left { connection: id, cause }, None)
@@ -367,7 +384,11 @@ impl World {
     /// Calls the broker and shows the oracle what comes of it.
     pub(crate) fn call(&mut self, index: usize, input: Input<'_>, arrived: Option<LinkId>) -> Check {
         let desk = &mut self.desks[index];
+        let full = desk.shard.counters().dropped_queue_full;
         desk.shard.handle(Instant::from_ms(self.now_ms), input, &mut desk.outbox);
+        if desk.shard.counters().dropped_queue_full > full {
+            self.oracle.sees_full_queue(index);
+        }
         let mut emission = Emission { arrived, ..Emission::default() };
         for id in std::mem::take(&mut desk.outbox.closings) {
             let Some(seat) = desk.seats.get_mut(&id) else {

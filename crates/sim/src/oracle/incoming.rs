@@ -264,7 +264,12 @@ impl Oracle {
         let mut replays = Vec::new();
         for request in packet.iter() {
             let filter: Rc<str> = request.topic_filter.into();
-            if let Err(code) = self.judge(&request, id) {
+            let shares = &self.sessions[number].shares;
+            let is_known = state.contains_key(&filter)
+                || shares.get(&filter).is_some_and(|share| share.latest().is_some());
+            let count = state.len() + shares.values().filter(|share| share.latest().is_some()).count();
+            let has_room = is_known || count < self.settings.subscriptions_max as usize;
+            if let Err(code) = self.judge(&request, id, has_room) {
                 owed.codes.push(code);
                 continue;
             }
@@ -290,7 +295,12 @@ impl Oracle {
     }
 
     /// Whether the broker takes a Subscription.
-    fn judge(&self, request: &SubscriptionRequest<'_>, id: Option<u32>) -> Result<(), ReasonCode> {
+    fn judge(
+        &self,
+        request: &SubscriptionRequest<'_>,
+        id: Option<u32>,
+        has_room: bool,
+    ) -> Result<(), ReasonCode> {
         let settings = &self.settings;
         let filter = TopicFilter::parse(request.topic_filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         if filter.share().is_some() && !settings.shared_subscription_available {
@@ -301,6 +311,9 @@ impl Oracle {
         }
         if id.is_some() && !settings.subscription_identifier_available {
             return Err(ReasonCode::SubscriptionIdentifiersNotSupported);
+        }
+        if !has_room {
+            return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! as they were at any moment of its window, which begins when it is accepted and ends when the mail that was sent then
 //! has been handled. What the broker does must be one of these results.
 
+pub mod census;
 pub mod connection;
 pub mod deliveries;
 pub mod endings;

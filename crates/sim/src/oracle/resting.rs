@@ -123,6 +123,9 @@ impl Oracle {
         if accept.is_refused || accept.has_expired(self.moment.now_ms) {
             return true; // [MQTT-3.3.2-5]
         }
+        if session.last_full >= accept.at.tick {
+            return true;
+        }
         let outcomes = session.outcomes(accept, u64::MAX);
         let ids = outcomes.iter().flatten().map(|outcome| outcome.ids.len()).max().unwrap_or(0);
         if !session.takes(publish_bytes_max(accept, ids), accept.at.tick) {
@@ -163,6 +166,7 @@ impl Oracle {
         let is_excused = accept.payload.is_empty()
             || !accept.is_sure
             || accept.has_expired(self.moment.now_ms)
+            || session.last_full >= replay.asked.min(accept.at.tick)
             || replay.sub.options.no_local && accept.publisher == session.client
             // It may come live in its stead, with the Subscription Identifiers of all that match.
             || !session.takes(publish_bytes_max(accept, session.timeline.latest().len()), replay.asked);

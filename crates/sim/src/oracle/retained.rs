@@ -23,6 +23,12 @@ impl RetainedTopics {
         Self { shards, topics: BTreeMap::new() }
     }
 
+    /// How many shards there are.
+    #[must_use]
+    pub const fn shards(&self) -> usize {
+        self.shards
+    }
+
     /// A message with RETAIN has been accepted.
     pub fn note(&mut self, topic: &Rc<str>, number: usize) {
         self.topics.entry(Rc::clone(topic)).or_default().push(number);

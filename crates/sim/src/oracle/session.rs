@@ -62,6 +62,8 @@ pub struct Session {
     pub sizes: Vec<(Tick, u32)>,
     /// The last time it was without Network Connection or its socket was behind.
     pub last_unhealthy: Tick,
+    /// The last time a queue of its shard was full: what waited may have been dropped.
+    pub last_full: Tick,
 }
 
 /// A QoS 1 or 2 message that the Client has not finished acknowledging.
@@ -188,6 +190,7 @@ impl Session {
             will: None,
             sizes: Vec::new(),
             last_unhealthy: opened,
+            last_full: 0,
         }
     }
 
@@ -244,6 +247,11 @@ impl Session {
     pub fn share_states(&self, filter: &str, first: Tick, last: Tick) -> impl Iterator<Item = Option<Sub>> {
         let timeline = self.shares.get(filter).into_iter();
         timeline.flat_map(move |timeline| timeline.states(first, last).copied())
+    }
+
+    /// The filters of its Shared Subscriptions.
+    pub fn shares_now(&self) -> impl Iterator<Item = &str> {
+        self.shares.iter().filter(|(_, share)| share.latest().is_some()).map(|(filter, _)| &**filter)
     }
 
     /// A Shared Subscription is made, changed or ended. Returns the number of the change.

@@ -102,25 +102,32 @@ impl Oracle {
             .collect();
         for (number, finding) in &findings {
             match finding {
-                Finding::Excused => group.owed.remove(number),
-                Finding::Waiting | Finding::Owed(_) => group.owed.insert(*number),
+                Finding::Excused | Finding::Waiting => group.owed.remove(number),
+                Finding::Owed(_) => group.owed.insert(*number),
             };
         }
         let mut assignments: BTreeMap<&MessageKey, Option<Matching<usize>>> = BTreeMap::new();
         for (number, finding) in findings {
+            let member = match finding {
+                Finding::Excused => continue,
+                // What was sent may be another one that is alike, and this one waits.
+                Finding::Waiting => {
+                    group.unchecked.push(number);
+                    continue;
+                }
+                Finding::Owed(member) => member,
+            };
             let accept = self.messages.get(number);
             let sent = group.sent.get(&accept.key).map_or(&[][..], Vec::as_slice);
             let is_owed = |other: &usize| group.owed.contains(other);
             let assignment =
                 assignments.entry(&accept.key).or_insert_with(|| assignment(sent, &self.sessions));
             let answer = assignment.as_mut().and_then(|assignment| assignment.answer_to(&number, &is_owed));
-            match finding {
-                Finding::Excused => {}
-                _ if answer.is_some_and(|answer| self.is_final(sent, answer)) => {}
+            match answer {
+                Some(answer) if self.is_final(sent, answer) => {}
                 // A message in flight may still become another member's.
-                _ if answer.is_some() => group.unchecked.push(number),
-                Finding::Waiting => group.unchecked.push(number),
-                Finding::Owed(member) => return Some((number, member)),
+                Some(_) => group.unchecked.push(number),
+                None => return Some((number, member)),
             }
         }
         None
@@ -162,14 +169,16 @@ impl Oracle {
                 && session.share_states(filter, first, now.tick).all(|sub| sub.is_some())
         };
         let Some(steady) = members.iter().find(is_steady) else { return Finding::Excused };
-        let may_be_dropped = members.iter().any(|session| {
-            let is_fire_and_forget = accept.qos == QoS::AtMostOnce
-                || session
-                    .share_states(filter, first, now.tick)
-                    .any(|sub| sub.is_some_and(|sub| sub.options.qos == QoS::AtMostOnce));
-            is_fire_and_forget && !session.is_healthy_since(first)
-                || !session.takes(publish_bytes_max(accept, 1), first)
-        });
+        let may_be_dropped = members.iter().any(|session| session.last_full >= first);
+        let may_be_dropped = may_be_dropped
+            || members.iter().any(|session| {
+                let is_fire_and_forget = accept.qos == QoS::AtMostOnce
+                    || session
+                        .share_states(filter, first, now.tick)
+                        .any(|sub| sub.is_some_and(|sub| sub.options.qos == QoS::AtMostOnce));
+                is_fire_and_forget && !session.is_healthy_since(first)
+                    || !session.takes(publish_bytes_max(accept, 1), first)
+            });
         if may_be_dropped {
             return Finding::Excused;
         }

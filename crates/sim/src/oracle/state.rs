@@ -303,6 +303,17 @@ impl Oracle {
         format!("{}: {}", connection.name(), describe::packets(connection.version, bytes))
     }
 
+    /// A queue in this shard was full, and the oldest message in it gave way.
+    pub fn sees_full_queue(&mut self, shard: usize) {
+        self.tally.count("queues full");
+        for &index in self.living.values() {
+            let session = &mut self.sessions[index];
+            if session.shard == shard {
+                session.last_full = self.moment.tick;
+            }
+        }
+    }
+
     /// The backlog of a connection after a call: beyond the half of what is allowed, QoS 0 may be dropped.
     pub fn sees_backlog(&mut self, link: LinkId, bytes: usize) {
         if bytes > self.settings.output_bytes_max as usize / 2

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use dunlin_packet::{
-    qos::QoS,
-    subscribe::SubscriptionOptions,
-    topic::{filter::TopicFilter, name::TopicName},
-};
+use dunlin_packet::{qos::QoS, subscribe::SubscriptionOptions};
 
 use crate::oracle::{messages::Accept, words::Tick};
 
@@ -94,20 +90,34 @@ impl Outcome {
     }
 }
 
-/// Whether `filter`, a valid one, matches `topic`.
+/// Whether `filter`, a valid one, matches `topic` (4.7); of a Shared Subscription the part behind the Share Name.
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
-    match (TopicFilter::parse(filter), TopicName::parse(topic)) {
-        (Ok(filter), Ok(topic)) => filter.matches(topic),
-        _ => false,
+    let shared = filter.strip_prefix(SHARE).and_then(|shared| shared.split_once('/'));
+    let filter = shared.map_or(filter, |(_, filter)| filter);
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false; // [MQTT-4.7.2-1]
     }
+    let mut levels = topic.as_bytes().split(|byte| *byte == b'/');
+    for wanted in filter.as_bytes().split(|byte| *byte == b'/') {
+        match (wanted, levels.next()) {
+            (b"#", _) => return true, // [MQTT-4.7.1-1]
+            (b"+", Some(_)) => {}     // [MQTT-4.7.1-2]
+            (wanted, Some(level)) if wanted == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
 }
 
 /// Whether `filter` is that of a Shared Subscription.
 #[must_use]
 pub fn is_shared(filter: &str) -> bool {
-    filter.starts_with("$share/")
+    filter.starts_with(SHARE)
 }
+
+/// What a Shared Subscription starts with (4.8.2).
+const SHARE: &str = "$share/";
 
 /// What the non-shared Subscriptions of `state` give to `client` for a message; `None` is nothing.
 #[must_use]
@@ -155,6 +165,27 @@ mod tests {
     fn state(filter: &str) -> SubState {
         let sub = Sub { options: SubscriptionOptions::with_qos(QoS::AtMostOnce), id: None };
         BTreeMap::from([(filter.into(), sub)])
+    }
+
+    #[test]
+    fn filters_match_as_chapter_4_7_says() {
+        for (filter, topic, expected) in [
+            ("a/#", "a", true),
+            ("a/#", "a/b/c", true),
+            ("a/#", "ab", false),
+            ("+", "a/b", false),
+            ("+/+", "/a", true),
+            ("a/+", "a", false),
+            ("a//b", "a//b", true),
+            ("a/b", "a/b/", false),
+            ("#", "$d/a", false),
+            ("$d/#", "$d/a", true),
+            ("$share/g/a/+", "a/b", true),
+            ("$share/g//a", "/a", true),
+            ("$share/g/#", "$d/a", false),
+        ] {
+            assert_eq!(matches(filter, topic), expected, "{filter} on {topic}");
+        }
     }
 
     #[test]

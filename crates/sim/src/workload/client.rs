@@ -228,7 +228,11 @@ impl Client {
         let mut bytes = Vec::new();
         connect.encode(self.version, &mut bytes).expect("a right CONNECT");
         scene.network.send(link, &bytes);
-        self.attached = Some(Attached::new(link, &self.character, expiry_s, scene.now_ms));
+        self.attached = Some(Attached::new(link, &self.character, expiry_s, scene));
+        // With extended authentication only AUTH may follow. [MQTT-3.1.2-30]
+        if clean_start && !self.character.has_method && scene.random.once_in(4) {
+            self.send_early(scene);
+        }
     }
 
     fn choose_expiry_s(&self, random: &mut Random) -> u32 {
@@ -329,17 +333,23 @@ impl Client {
 }
 
 impl Attached {
-    fn new(link: LinkId, character: &Character, expiry_s: u32, now_ms: u64) -> Self {
+    fn new(link: LinkId, character: &Character, expiry_s: u32, scene: &Scene<'_>) -> Self {
+        // Before 5.0 CONNACK does not tell; the owner of the Client has read the manual of the Server.
+        let limits = Limits {
+            maximum_qos: scene.plan.settings.maximum_qos,
+            is_retain_available: scene.plan.settings.retain_available,
+            ..Limits::default()
+        };
         Self {
             link,
             buffer: Vec::new(),
             is_connected: false,
-            limits: Limits::default(),
+            limits,
             aliases_out: OutboundAliases::new(0),
             aliases_in: InboundAliases::new(character.topic_alias_maximum),
             answers: VecDeque::new(),
             requests: BTreeSet::new(),
-            last_sent_ms: now_ms,
+            last_sent_ms: scene.now_ms,
             keep_alive_s: character.keep_alive_s,
             expiry_s,
             is_authenticating: false,

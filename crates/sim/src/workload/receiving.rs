@@ -104,11 +104,8 @@ impl Client {
         attached.is_connected = true;
         self.has_forgotten = false;
         attached.is_authenticating = false;
-        attached.limits = Limits::from_connack(connack);
-        if !self.version.has_properties() {
-            // CONNACK does not tell; the owner of the Client has read the manual of the Server.
-            attached.limits.maximum_qos = scene.plan.settings.maximum_qos;
-            attached.limits.is_retain_available = scene.plan.settings.retain_available;
+        if self.version.has_properties() {
+            attached.limits = Limits::from_connack(connack);
         }
         let aliases = attached.limits.topic_alias_maximum.min(8);
         attached.aliases_out = OutboundAliases::new(aliases);

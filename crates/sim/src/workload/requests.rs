@@ -130,33 +130,57 @@ impl Client {
         OutMessage { topic, retain, payload, properties }
     }
 
+    /// Subscribes and publishes right behind CONNECT: Clients need not wait for CONNACK (3.1.4).
+    pub fn send_early(&mut self, scene: &mut Scene<'_>) {
+        let filter = self.choose_filter(scene.random);
+        if self.may_ask_for(scene, filter) {
+            // No other request comes so far up.
+            let packet_id = PacketId::new(u16::MAX).expect("not 0");
+            self.send_subscribe(scene, packet_id, &[filter]);
+        }
+        let topic = scene.random.pick(choices::TOPICS);
+        let message = self.compose(scene, topic);
+        let publish = message.publish(QoS::AtMostOnce, None, false, &[]);
+        self.send(scene, &Packet::Publish(publish));
+    }
+
     /// Subscribes to one or some filters.
     pub fn subscribe(&mut self, scene: &mut Scene<'_>) {
         let count = scene.random.pick(&[1, 1, 1, 2, 3]);
         let filters: Vec<&'static str> = (0..count).map(|_| self.choose_filter(scene.random)).collect();
-        let settings = &scene.plan.settings;
-        let is_refused = |filter: &&str| {
-            choices::INVALID_FILTERS.contains(filter)
-                || !settings.wildcard_subscription_available && filter.contains(['+', '#'])
-                || !settings.shared_subscription_available && filter.starts_with("$share")
-        };
-        // 3.1 has no way to refuse but to end the connection.
-        if self.version > ProtocolVersion::V3_1 || !filters.iter().any(is_refused) {
+        if filters.iter().all(|filter| self.may_ask_for(scene, filter)) {
             self.subscribe_to(scene, &filters);
         }
+    }
+
+    /// 3.1 has no way to refuse a Subscription but to end the connection.
+    fn may_ask_for(&self, scene: &Scene<'_>, filter: &str) -> bool {
+        let settings = &scene.plan.settings;
+        let is_refused = choices::INVALID_FILTERS.contains(&filter)
+            || !settings.wildcard_subscription_available && filter.contains(['+', '#'])
+            || !settings.shared_subscription_available && filter.starts_with("$share")
+            || settings.subscriptions_max < 100;
+        self.version > ProtocolVersion::V3_1 || !is_refused
     }
 
     /// Subscribes to `filters` in one packet.
     pub fn subscribe_to(&mut self, scene: &mut Scene<'_>, filters: &[&'static str]) {
         let Some(packet_id) = self.outbound.reserve() else { return };
+        if let Some(attached) = &mut self.attached {
+            attached.requests.insert(packet_id);
+        }
+        self.send_subscribe(scene, packet_id, filters);
+    }
+
+    fn send_subscribe(&mut self, scene: &mut Scene<'_>, packet_id: PacketId, filters: &[&'static str]) {
         let id = self.choose_id(scene.random, filters[0]);
         // Only one identifier for all filters of a packet: a sharer keeps them apart.
         let filters = if id.is_some() { &filters[..1] } else { filters };
         let requests: Vec<_> = filters
             .iter()
-            .map(|filter| SubscriptionRequest {
-                topic_filter: filter,
-                options: self.choose_options(scene, filter),
+            .map(|filter| {
+                let options = self.choose_options(scene, filter);
+                SubscriptionRequest { topic_filter: filter, options }
             })
             .collect();
         let items: Vec<_> = id.map(Property::SubscriptionIdentifier).into_iter().collect();
@@ -165,14 +189,7 @@ impl Client {
             properties: PropertyList::from_items(&items),
             filters: SubscriptionFilters::from_slice(&requests),
         };
-        self.send_request(scene, packet_id, &Packet::Subscribe(subscribe));
-    }
-
-    fn send_request(&mut self, scene: &mut Scene<'_>, packet_id: PacketId, packet: &Packet<'_>) {
-        if let Some(attached) = &mut self.attached {
-            attached.requests.insert(packet_id);
-        }
-        self.send(scene, packet);
+        self.send(scene, &Packet::Subscribe(subscribe));
     }
 
     fn choose_filter(&self, random: &mut Random) -> &'static str {
@@ -247,7 +264,10 @@ impl Client {
             properties: PropertyList::EMPTY,
             filters: TopicFilters::from_slice(&filters),
         };
-        self.send_request(scene, packet_id, &Packet::Unsubscribe(unsubscribe));
+        if let Some(attached) = &mut self.attached {
+            attached.requests.insert(packet_id);
+        }
+        self.send(scene, &Packet::Unsubscribe(unsubscribe));
     }
 
     /// Does something that is allowed, but odd: acknowledges what never was (3.6.2.1).

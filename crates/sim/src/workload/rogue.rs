@@ -3,7 +3,7 @@
 use dunlin_broker::limits::Settings;
 use dunlin_packet::{
     connect::{Connect, Will},
-    property::list::PropertyList,
+    property::{list::PropertyList, value::Property},
     qos::QoS,
     reason_code::ReasonCode,
     topic::name::TopicName,
@@ -24,6 +24,8 @@ struct Offence {
     good: Vec<u8>,
     bad: Vec<u8>,
     codes: &'static [ReasonCode],
+    /// It uses extended authentication.
+    has_method: bool,
 }
 
 /// Opens a connection on which a rule is broken, and sends all of it at once.
@@ -60,12 +62,13 @@ fn spawn_inside(scene: &mut Scene<'_>) -> LinkId {
         payload: &payload,
         properties: PropertyList::EMPTY,
     });
+    let method = [Property::AuthenticationMethod("echo"), Property::AuthenticationData(b"ok")];
     let connect = Connect {
         version,
         clean_start: true,
         keep_alive_s: 0,
         client_id: &id,
-        properties: PropertyList::EMPTY,
+        properties: PropertyList::from_items(if offence.has_method { &method } else { &[] }),
         will,
         user_name: None,
         password: None,
@@ -90,12 +93,13 @@ fn spawn_inside(scene: &mut Scene<'_>) -> LinkId {
 
 fn offence(random: &mut Random, version: ProtocolVersion, settings: &Settings, number: u64) -> Offence {
     let of_version = if version.has_properties() { OF_5 } else { OF_3 };
-    let place = random.index(of_version.len() + INSIDE.len() + 3);
+    let place = random.index(of_version.len() + INSIDE.len() + 4);
     let row = |row: &(&'static str, &[u8], &'static [ReasonCode])| Offence {
         what: row.0,
         good: Vec::new(),
         bad: row.1.to_vec(),
         codes: row.2,
+        has_method: false,
     };
     if let Some(found) = of_version.iter().chain(INSIDE).nth(place) {
         return row(found);
@@ -107,8 +111,16 @@ fn offence(random: &mut Random, version: ProtocolVersion, settings: &Settings, n
             good: Vec::new(),
             bad: too_large(settings.maximum_packet_size),
             codes: &[ReasonCode::PacketTooLarge],
+            has_method: false,
         },
         2 if version.has_properties() => alias_above_maximum(settings.topic_alias_maximum),
+        3 if version.has_properties() => Offence {
+            what: "a re-authentication that fails",
+            good: Vec::new(),
+            bad: b"\xf0\x0e\x19\x0c\x15\x00\x04echo\x16\x00\x02no".to_vec(),
+            codes: &[ReasonCode::NotAuthorized], // [MQTT-4.12.1-2]
+            has_method: true,
+        },
         _ => row(&INSIDE[0]),
     }
 }
@@ -122,6 +134,7 @@ fn too_many_in_flight(settings: &Settings, number: u64) -> Offence {
             good: Vec::new(),
             bad: publish_qos2(1, number),
             codes: &[ReasonCode::QoSNotSupported],
+            has_method: false,
         };
     }
     let good = (1..=settings.receive_maximum).flat_map(|packet_id| publish_qos2(packet_id, number));
@@ -130,6 +143,7 @@ fn too_many_in_flight(settings: &Settings, number: u64) -> Offence {
         good: good.collect(),
         bad: publish_qos2(settings.receive_maximum + 1, number),
         codes: &[ReasonCode::ReceiveMaximumExceeded],
+        has_method: false,
     }
 }
 
@@ -161,6 +175,7 @@ fn alias_above_maximum(maximum: u16) -> Offence {
         good: Vec::new(),
         bad: vec![0x30, 7, 0, 1, b'a', 3, 0x23, high, low],
         codes: &[ReasonCode::TopicAliasInvalid], // [MQTT-3.3.2-9]
+        has_method: false,
     }
 }
 
