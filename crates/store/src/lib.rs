@@ -1,0 +1,10 @@
+//! Where records survive a crash.
+//!
+//! A [`Store`](store::Store) is an engine: it applies changes whole and in order, and says when they are on the disk.
+//! [`Memory`](memory::Memory) keeps them in memory only.
+#![forbid(unsafe_code)]
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod memory;
+pub mod store;
