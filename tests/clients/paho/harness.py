@@ -107,6 +107,7 @@ class Peer:
         self.changed = broker.changed
         self.connack = self.ended = None
         self.messages, self.taken, self.codes = [], 0, {}
+        self.begun_s, self.noted_s = now_s(), {}
         client = self.client
         client.on_connect = lambda _c, _u, flags, code, props: self._note("connack", (flags, code, props))
         client.on_disconnect = lambda _c, _u, flags, code, props: self._note("ended", (flags, code, props))
@@ -145,14 +146,16 @@ class Peer:
         if self.broker.has_properties:
             entries = [(each, SubscribeOptions(qos=qos, **options)) for each in filters]
             values = {"SubscriptionIdentifier": identifier} if identifier else {}
-            _, mid = self.client.subscribe(entries, properties=properties("SUBSCRIBE", values))
+            code, mid = self.client.subscribe(entries, properties=properties("SUBSCRIBE", values))
         else:
-            _, mid = self.client.subscribe([(each, qos) for each in filters])
+            code, mid = self.client.subscribe([(each, qos) for each in filters])
+        self._expect_sent("subscribing", code)
         return [code.value for code in self._answer(mid, f"SUBACK for {filters[:3]}")]
 
     def unsubscribe(self, *filters):
         """Unsubscribes, awaits UNSUBACK, gives the Reason Codes (5.0)."""
-        _, mid = self.client.unsubscribe(list(filters))
+        code, mid = self.client.unsubscribe(list(filters))
+        self._expect_sent("unsubscribing", code)
         return [code.value for code in self._answer(mid, f"UNSUBACK for {filters}")]
 
     def publish(self, topic, payload, qos=0, retain=False, **values):
@@ -164,7 +167,7 @@ class Peer:
         """Publishes without waiting; gives the Packet Identifier."""
         options = {"properties": properties("PUBLISH", values)} if self.broker.has_properties else {}
         info = self.client.publish(topic, payload, qos, retain, **options)
-        expect(f"{self.client_id}: publishing", info.rc, paho.MQTT_ERR_SUCCESS)
+        self._expect_sent("publishing", info.rc)
         return info.mid
 
     def await_answers(self, mids, what):
@@ -230,8 +233,13 @@ class Peer:
             options["properties"] = properties("WILLMESSAGE", will.values)
         self.client.will_set(will.topic, will.payload, will.qos, will.retain, **options)
 
+    def _expect_sent(self, what, code):
+        if code != paho.MQTT_ERR_SUCCESS:
+            raise Failure(f"{self.client_id}: {what}: {paho.error_string(code)} ended: {self.ended}")
+
     def _note(self, name, value):
         with self.changed:
+            self.noted_s[name] = now_s() - self.begun_s
             setattr(self, name, value)
             self.changed.notify_all()
 
@@ -246,18 +254,26 @@ class Peer:
             self.changed.notify_all()
 
     def _answer(self, mid, what):
-        self._wait(lambda: mid in self.codes, what, LONG_WAIT_S)
+        # No answer comes behind the end.
+        self._wait(lambda: mid in self.codes or self.ended, what, LONG_WAIT_S)
+        if mid not in self.codes:
+            raise Failure(f"{self.client_id}: awaited {what}; {self._story()}")
         return self.codes.pop(mid)
 
     def _wait(self, is_true, what, within_s=WAIT_S):
         with self.changed:
             if self.changed.wait_for(is_true, timeout=within_s):
                 return
-            came = [(m.topic, m.payload[:60]) for m in self.messages[-8:]]
-            raise Failure(
-                f"{self.client_id}: awaited {what} for {within_s} s; {len(self.messages)} messages came, "
-                f"{self.taken} were awaited, the last {came}; ended: {self.ended}"
-            )
+            raise Failure(f"{self.client_id}: awaited {what} for {within_s} s; {self._story()}")
+
+    def _story(self):
+        """What happened to this Client so far."""
+        came = [(m.topic, m.payload[:60]) for m in self.messages[-8:]]
+        when = ", ".join(f"{name} after {seconds:.3f} s" for name, seconds in self.noted_s.items())
+        return (
+            f"{len(self.messages)} messages came, {self.taken} were awaited, the last {came}; "
+            f"ended: {self.ended}; {when}; now {now_s() - self.begun_s:.3f} s"
+        )
 
 
 def now_s():

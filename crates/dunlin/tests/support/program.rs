@@ -178,6 +178,10 @@ impl Drop for Program {
         if let Err(error) = killed {
             eprintln!("{} could not be ended: {error}", self.name);
         }
+        if thread::panicking() {
+            self.take_output_for(Duration::from_secs(1));
+            eprintln!("{} had said:\n{}", self.name, self.tail());
+        }
     }
 }
 
