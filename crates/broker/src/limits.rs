@@ -125,7 +125,7 @@ pub enum Overflow {
 }
 
 /// Which Sessions or topics have another policy.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct OverflowRule {
     /// A Client Identifier, or its beginning and `*`; nothing for all.
     pub client_id: Option<String>,

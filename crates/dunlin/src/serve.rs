@@ -18,7 +18,7 @@ pub(crate) struct Serve {
     #[arg(short, long, value_name = "N")]
     port: Option<u16>,
 
-    /// Folder that belongs to this Server; in this release nothing is kept there
+    /// Folder in which Sessions and messages are kept [default: the user's, see the handbook]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 

@@ -12,11 +12,27 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts the clock.
-    pub(crate) fn start() -> Self {
+    /// Starts the clock, not before `earliest`: if the clock of the machine was set back while the Server was down, what
+    /// has expired stays so.
+    pub(crate) fn start_after(earliest: Option<Instant>) -> Self {
         // A machine whose clock stands before 1970 counts from there.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Monotonic::now(), start_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(0) }
+        let wall_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(0);
+        let earliest_ms = earliest.map_or(0, Instant::as_ms);
+        if wall_ms < earliest_ms {
+            let seconds = (earliest_ms - wall_ms) / 1_000;
+            tracing::warn!(seconds, "the clock of this machine was set back: time goes on from the last run");
+        } else if earliest_ms > 0 && wall_ms - earliest_ms > NOTABLE_GAP_MS {
+            let seconds = (wall_ms - earliest_ms) / 1_000;
+            tracing::info!(seconds, "time since the last run");
+        }
+        Self { start: Monotonic::now(), start_ms: wall_ms.max(earliest_ms) }
+    }
+
+    /// Starts the clock.
+    #[cfg(test)]
+    pub(crate) fn start() -> Self {
+        Self::start_after(None)
     }
 
     /// The time now.
@@ -36,3 +52,6 @@ impl Clock {
         Instant::from_ms(self.start_ms + u64::try_from(elapsed.as_millis()).unwrap_or(0))
     }
 }
+
+/// A gap to the last run that is told: an hour.
+const NOTABLE_GAP_MS: u64 = 3_600_000;

@@ -7,7 +7,7 @@ use crate::{
     server::{Server, StartError},
 };
 
-/// Starts a Server with `shards` shards on a free port, for this machine only. Its port is that of the first
+/// Starts a Server with `shards` shards on a free port, for this machine only, that keeps nothing on the disk. Its port is that of the first
 /// of its [`addresses`](Server::addresses); dropping it stops it.
 ///
 /// # Errors
@@ -15,6 +15,7 @@ use crate::{
 pub fn start(shards: u8) -> Result<Server, StartError> {
     let mut config = Config::default();
     config.server.shards = shards;
+    config.storage.is_memory_only = true;
     start_with(config, Chain::default())
 }
 

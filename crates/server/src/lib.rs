@@ -15,3 +15,4 @@ mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
+pub mod storage;

@@ -11,12 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{
+        durability::Durability,
         load::{Flags, load},
         model::{Config, MQTT_PORT},
     },
     listen::is_public,
     log,
     server::Server,
+    storage::data_dir,
 };
 
 /// Runs until SIGTERM or SIGINT. The exit code is 0 after a graceful stop, 1 for whatever prevents one.
@@ -102,19 +104,36 @@ impl Screen<'_> {
         }
         writeln!(out, "  {:<12} {}", "for", self.who_may_connect())?;
         writeln!(out, "  {:<12} {}", "shards", self.shards)?;
-        writeln!(
-            out,
-            "  {:<12} in memory only: Sessions and Retained Messages end with this program",
-            "keeps"
-        )?;
-        if let Some(path) = &self.config.server.data_dir {
-            writeln!(out, "  {:<12} {} is made, but nothing is kept there yet", "", path.display())?;
+        for (number, line) in self.what_is_kept().iter().enumerate() {
+            let label = if number == 0 { "keeps" } else { "" };
+            writeln!(out, "  {label:<12} {line}")?;
         }
         writeln!(out)?;
         writeln!(out, "Try, in two other terminals:")?;
         writeln!(out, "  dunlin sub{} -t 'demo/#' -v", self.options())?;
         writeln!(out, "  dunlin pub{} -t demo/hello -m 'Hello'", self.options())?;
         out.flush()
+    }
+
+    fn what_is_kept(&self) -> Vec<String> {
+        let storage = &self.config.storage;
+        if storage.is_memory_only {
+            let line = "nothing on the disk: Sessions and Retained Messages end with this program";
+            return vec![line.to_owned()];
+        }
+        let folder = format!("Sessions and messages in {}", data_dir(self.config).display());
+        let promise = match storage.durability {
+            Durability::Sync => "what is acknowledged is on the disk".to_owned(),
+            Durability::Interval => format!(
+                "UNSAFE: a loss of power takes what was acknowledged in the last {} ms (durability = \"interval\")",
+                storage.interval_ms
+            ),
+            Durability::None => {
+                "UNSAFE: a loss of power takes what was acknowledged lately (durability = \"none\")"
+                    .to_owned()
+            }
+        };
+        vec![folder, promise]
     }
 
     fn who_may_connect(&self) -> &'static str {
@@ -166,7 +185,8 @@ mod tests {
             "  listens on   mqtt://127.0.0.1:1883\n               mqtt://[::1]:1883\n",
             "  for          everybody on this machine, without a password\n",
             "  shards       2\n",
-            "memory only",
+            "  keeps        Sessions and messages in ",
+            "               what is acknowledged is on the disk\n",
             "  dunlin sub -t 'demo/#' -v\n  dunlin pub -t demo/hello -m 'Hello'\n",
         ] {
             assert!(screen.contains(line), "{line}\nis not in\n{screen}");
@@ -178,9 +198,13 @@ mod tests {
         let mut config = Config::default();
         config.server.data_dir = Some("/var/lib/dunlin".into());
         let screen = shown(&["0.0.0.0:1884"], &config);
-        for text in ["ANYBODY", "dunlin sub -p 1884 -t", "/var/lib/dunlin is made, but nothing is kept"] {
+        for text in ["ANYBODY", "dunlin sub -p 1884 -t", "messages in /var/lib/dunlin\n"] {
             assert!(screen.contains(text), "{text} is not in\n{screen}");
         }
+        config.storage.durability = Durability::None;
+        assert!(shown(&["0.0.0.0:1884"], &config).contains("UNSAFE: a loss of power"));
+        config.storage.is_memory_only = true;
+        assert!(shown(&["0.0.0.0:1884"], &config).contains("nothing on the disk"));
         assert!(shown(&["192.0.2.1:1883"], &config).contains("dunlin pub -h 192.0.2.1 -t demo/hello"));
     }
 }

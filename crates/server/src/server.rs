@@ -5,15 +5,17 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZero,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread::{JoinHandle, available_parallelism},
     time::Duration,
 };
 
 use dunlin_auth::chain::Chain;
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
+use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Notify, mpsc, watch},
@@ -28,12 +30,21 @@ use crate::{
         accept::{Listener, accept},
         desk::Desk,
         half_open::HalfOpen,
-        reauthentication::{self, Reauthentication, WAITING_MAX},
+        reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
     process::raise_open_files_limit,
     seats::Seats,
-    shard::{mailbox::Post, poller::Poller, thread, turn::Surroundings},
+    shard::{
+        mailbox::Post,
+        poller::Poller,
+        recovery::RecoveryError,
+        resharding,
+        storage::{Ready, StorageLink},
+        thread,
+        turn::Surroundings,
+    },
+    storage::{self, LastRun},
 };
 
 /// A Server that runs in threads of this process. Dropping it stops it.
@@ -43,6 +54,8 @@ pub struct Server {
     desk: Arc<Desk>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
+    storage: Option<Arc<StorageLink>>,
+    clock: Clock,
     stop: watch::Sender<bool>,
     failed: Arc<Notify>,
     /// The lobby's; nothing once the Server is stopped.
@@ -62,14 +75,12 @@ pub enum StartError {
          `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
-    /// The folder for data.
-    #[error("cannot make the data folder {}: {source}; choose another one with --data-dir", .path.display())]
-    DataDir {
-        /// Which folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// The data folder cannot be used.
+    #[error("{0}; --data-dir DIR chooses another folder")]
+    Storage(#[from] StoreError),
+    /// What is stored cannot be restored.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// The operating system gives no thread or no descriptor.
     #[error("cannot start {what}: {source}; check the limits of open files and threads (ulimit -n -u)")]
     Resources {
@@ -89,9 +100,6 @@ impl Server {
         if chain.is_empty() && !config.server.allow_anonymous_public {
             refuse_public(config)?;
         }
-        if let Some(path) = &config.server.data_dir {
-            make_data_dir(path).map_err(|source| StartError::DataDir { path: path.clone(), source })?;
-        }
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -99,11 +107,23 @@ impl Server {
             .collect::<Result<_, _>>()
             .map_err(|source| StartError::Resources { what: "a poller", source })?;
         let post = Arc::new(Post::new(pollers.iter().map(|(_, waker)| Arc::clone(waker))));
-        let settings = Arc::new(config.broker.clone());
+        let settings = Settings { is_durable: !config.storage.is_memory_only, ..config.broker.clone() };
+        let settings = Arc::new(settings);
+        let (storage, last_run) = start_storage(config, count, &settings, &post)?;
+        let (startup, ready) = std::sync::mpsc::channel();
         let chain = Arc::new(chain);
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
         let (providers, requests) = mpsc::channel(WAITING_MAX);
-        let around = surroundings(&post, &settings, providers, connections_max(config));
+        let around = Surroundings {
+            post: Arc::clone(&post),
+            clock: Clock::start_after(last_run.alive),
+            seats: Seats::new(connections_max(config)),
+            providers,
+            counts: Arc::default(),
+            backlog_max: settings.output_bytes_max as usize + settings.maximum_packet_size as usize,
+            storage: storage.clone(),
+            startup,
+        };
         let desk = desk(config, &around, &settings, &chain);
         runtime.spawn(reauthentication::serve(requests, chain, Arc::clone(&post), desk.connect_timeout));
         let mut server = Self {
@@ -111,11 +131,16 @@ impl Server {
             counts: Arc::clone(&around.counts),
             desk,
             shards: Vec::new(),
+            storage,
+            clock: around.clock,
             stop: watch::Sender::new(false),
             failed: Arc::new(Notify::new()),
             runtime: Some(runtime),
         };
         server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
+        drop(around);
+        server.await_shards(&ready, last_run)?;
+        server.note_alive_now_and_then();
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -136,6 +161,56 @@ impl Server {
             self.shards.push(thread);
         }
         Ok(())
+    }
+
+    /// Waits until all shards are restored and have settled with each other.
+    fn await_shards(&self, ready: &Receiver<Ready>, last_run: LastRun) -> Result<(), StartError> {
+        let began = std::time::Instant::now();
+        let (mut restored, mut settled) = (0, 0);
+        while settled < self.shards.len() {
+            match ready.recv_timeout(PROGRESS_TIME) {
+                Ok(Ready::Restored) => {
+                    restored += 1;
+                    if restored == self.shards.len() {
+                        let alive = last_run.alive.map(|alive| alive + ALIVE_TIME);
+                        self.desk.post.settle(alive.unwrap_or(self.clock.now()));
+                    }
+                }
+                Ok(Ready::Settled) => settled += 1,
+                Ok(Ready::Failed(error)) => return Err(error.into()),
+                Err(RecvTimeoutError::Timeout) => self.tell_progress(began),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let source = io::Error::other("a shard has ended while it was restored");
+                    return Err(StartError::Resources { what: "a shard", source });
+                }
+            }
+        }
+        if began.elapsed() >= PROGRESS_TIME {
+            self.tell_progress(began);
+        }
+        Ok(())
+    }
+
+    fn tell_progress(&self, began: std::time::Instant) {
+        let Some(storage) = &self.storage else { return };
+        let records = storage.progress().records();
+        tracing::info!(records, seconds = began.elapsed().as_secs(), "reading what is kept");
+    }
+
+    /// Notes that the Server runs, so that the next one knows for how long there was none.
+    fn note_alive_now_and_then(&self) {
+        let Some(storage) = self.storage.clone() else { return };
+        let clock = self.clock;
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            for number in 1.. {
+                storage.note_alive(number, clock.now());
+                tokio::select! {
+                    () = tokio::time::sleep(ALIVE_TIME) => {}
+                    _ = stop.changed() => return,
+                }
+            }
+        });
     }
 
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
@@ -165,6 +240,12 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> u32 {
         self.desk.seats.taken()
+    }
+
+    /// What the storage has done so far; nothing if all is kept in memory only.
+    #[must_use]
+    pub fn storage_statistics(&self) -> Option<&Statistics> {
+        self.storage.as_deref().map(StorageLink::statistics)
     }
 
     /// Panics that were caught; anything but 0 is a fault of the program.
@@ -201,6 +282,11 @@ impl Server {
             }
         }
         runtime.shutdown_background();
+        if let Some(storage) = self.storage.take()
+            && let Err(error) = storage.stop()
+        {
+            tracing::error!(%error, "not everything could be kept");
+        }
     }
 }
 
@@ -217,8 +303,27 @@ fn refuse_public(config: &Config) -> Result<(), StartError> {
     }
 }
 
-fn make_data_dir(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// Opens the store, if there is to be one, and starts its writer.
+fn start_storage(
+    config: &Config,
+    shards: u8,
+    settings: &Arc<Settings>,
+    post: &Arc<Post>,
+) -> Result<(Option<Arc<StorageLink>>, LastRun), StartError> {
+    if config.storage.is_memory_only {
+        return Ok((None, LastRun::default()));
+    }
+    let store = storage::open(&storage::data_dir(config), &config.storage)?;
+    let last_run = LastRun::read(&*store)?;
+    if last_run.shards != Some(shards) {
+        if let Some(before) = last_run.shards {
+            resharding::reshard(&*store, settings, before, last_run)?;
+        }
+        storage::note_shards(&*store, shards)?;
+    }
+    let link = StorageLink::start(store, storage::writer_options(&config.storage), shards, post)
+        .map_err(|source| StartError::Resources { what: "the writer", source })?;
+    Ok((Some(Arc::new(link)), last_run))
 }
 
 fn shard_count(configured: u8) -> u8 {
@@ -245,22 +350,6 @@ fn connections_max(config: &Config) -> u32 {
     }
 }
 
-fn surroundings(
-    post: &Arc<Post>,
-    settings: &Settings,
-    providers: mpsc::Sender<Reauthentication>,
-    connections_max: u32,
-) -> Surroundings {
-    Surroundings {
-        post: Arc::clone(post),
-        clock: Clock::start(),
-        seats: Seats::new(connections_max),
-        providers,
-        counts: Arc::default(),
-        backlog_max: settings.output_bytes_max as usize + settings.maximum_packet_size as usize,
-    }
-}
-
 fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain: &Arc<Chain>) -> Arc<Desk> {
     Arc::new(Desk {
         settings: Arc::clone(settings),
@@ -272,6 +361,12 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain:
         connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
     })
 }
+
+/// How often the log is told how far the restoring has come.
+const PROGRESS_TIME: Duration = Duration::from_secs(2);
+
+/// How often it is noted that the Server runs.
+const ALIVE_TIME: Duration = Duration::from_secs(30);
 
 /// Descriptors for all that is not a Client: standard streams, listeners, pollers, wakers, and some in the
 /// lobby.

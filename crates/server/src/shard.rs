@@ -5,6 +5,9 @@ mod connection_io;
 mod flush;
 pub(crate) mod mailbox;
 pub(crate) mod poller;
+pub(crate) mod recovery;
+pub(crate) mod resharding;
+pub(crate) mod storage;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;

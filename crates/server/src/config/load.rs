@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dunlin_broker::limits::OverflowRule;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -14,7 +15,7 @@ use toml::{
 
 use super::{
     error::{ConfigError, Mistake, nearest},
-    model::{Config, Draft, ListenerConfig, MQTT_PORT, SETTINGS, Setting, TABLES, loopback_listeners},
+    model::{Config, Draft, LISTS, ListenerConfig, MQTT_PORT, SETTINGS, Setting, TABLES, loopback_listeners},
 };
 
 /// What the command line says; it goes over what the file says.
@@ -90,8 +91,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    let Draft { server, broker, lobby, log, .. } = draft;
-    Ok(Config { server, listeners, broker, lobby, log })
+    let Draft { server, broker, lobby, storage, log, .. } = draft;
+    Ok(Config { server, listeners, broker, lobby, storage, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -109,12 +110,12 @@ impl Reader<'_> {
     fn document(&mut self, document: &DeTable<'_>) {
         for (key, value) in document {
             match (&**key.get_ref(), value.get_ref()) {
-                ("listener", DeValue::Array(listeners)) => {
-                    listeners.iter().for_each(|listener| self.listener(listener));
+                (list, DeValue::Array(tables)) if LISTS.contains(&list) => {
+                    tables.iter().for_each(|table| self.one_of(list, table));
                 }
-                ("listener", _) => {
-                    let found = "`listener` is not a list of tables".to_owned();
-                    self.mistake(key.span(), found, "[[listener]], in two brackets".to_owned());
+                (list, _) if LISTS.contains(&list) => {
+                    let found = format!("`{list}` is not a list of tables");
+                    self.mistake(key.span(), found, format!("[[{list}]], in two brackets"));
                 }
                 (table, DeValue::Table(values)) if TABLES.contains(&table) => self.table(table, values),
                 (table, _) if TABLES.contains(&table) => {
@@ -125,14 +126,20 @@ impl Reader<'_> {
         }
     }
 
-    fn listener(&mut self, listener: &Spanned<DeValue<'_>>) {
-        let DeValue::Table(values) = listener.get_ref() else {
-            let found = "this listener is not a table".to_owned();
-            return self.mistake(listener.span(), found, "[[listener]] with `bind` and `port`".to_owned());
+    fn one_of(&mut self, list: &str, table: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(values) = table.get_ref() else {
+            let found = format!("this {list} is not a table");
+            let keys: Vec<_> =
+                SETTINGS.iter().filter(|setting| setting.table == list).map(|it| it.key).collect();
+            return self.mistake(table.span(), found, format!("[[{list}]] with {}", keys.join(", ")));
         };
         self.draft.listener = ListenerConfig::default();
-        self.table("listener", values);
-        self.listeners.push(self.draft.listener.clone());
+        self.draft.queue = OverflowRule::default();
+        self.table(list, values);
+        match list {
+            "listener" => self.listeners.push(self.draft.listener.clone()),
+            _ => self.draft.broker.queue_overflow_rules.push(self.draft.queue.clone()),
+        }
     }
 
     fn table(&mut self, table: &str, values: &DeTable<'_>) {
@@ -192,7 +199,11 @@ impl Reader<'_> {
 }
 
 fn bracketed(setting: &Setting) -> String {
-    if setting.table == "listener" { "[[listener]]".to_owned() } else { format!("[{}]", setting.table) }
+    if LISTS.contains(&setting.table) {
+        format!("[[{}]]", setting.table)
+    } else {
+        format!("[{}]", setting.table)
+    }
 }
 
 #[cfg(test)]
@@ -287,10 +298,16 @@ mod tests {
         ("[log]\nx = 1", 2, 1, "unknown key `x` in [log]", "one of level, format"),
         ("port = 1", 1, 1, "unknown name `port`", "`port` in [[listener]], where it belongs"),
         ("[mqt]", 1, 2, "unknown name `mqt`", "a table known here; did you mean `mqtt`?"),
-        ("[x.y]", 1, 2, "unknown name `x`", "one of the tables server, listener, mqtt, limits, log"),
+        (
+            "[x.y]",
+            1,
+            2,
+            "unknown name `x`",
+            "one of the tables server, listener, mqtt, queue, limits, storage, log",
+        ),
         ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
         ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
-        ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with `bind` and `port`"),
+        ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with bind, port, backlog"),
         (
             "[mqtt]\nmaximum_qos = 3",
             2,

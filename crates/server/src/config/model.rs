@@ -5,11 +5,14 @@ use std::{
     path::PathBuf,
 };
 
-use dunlin_broker::limits::Settings;
+use dunlin_broker::limits::{Overflow, OverflowRule, Settings};
 use dunlin_packet::qos::QoS;
 use tracing::Level;
 
-use super::value::{Kind, Value};
+use super::{
+    durability::Durability,
+    value::{Kind, Value},
+};
 
 /// Everything that can be configured, checked.
 #[derive(Clone, Debug)]
@@ -22,8 +25,27 @@ pub struct Config {
     pub broker: Settings,
     /// What `[limits]` has for the lobby.
     pub lobby: LobbyConfig,
+    /// `[storage]`
+    pub storage: StorageConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// Where and how Sessions and messages are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Whether they are kept in memory only.
+    pub is_memory_only: bool,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Milliseconds between two writes to the disk with [`Durability::Interval`].
+    pub interval_ms: u32,
+    /// Bytes of the reserve that is given up when the disk is full.
+    pub reserve_bytes: u64,
+    /// Bytes of memory for what was read from the disk.
+    pub cache_bytes: u64,
+    /// Bytes of one shard that may wait to be written.
+    pub pending_bytes_max: u32,
 }
 
 /// The process as a whole.
@@ -77,8 +99,10 @@ pub struct LogConfig {
 pub(super) struct Draft {
     pub(super) server: ServerConfig,
     pub(super) listener: ListenerConfig,
+    pub(super) queue: OverflowRule,
     pub(super) broker: Settings,
     pub(super) lobby: LobbyConfig,
+    pub(super) storage: StorageConfig,
     pub(super) log: LogConfig,
 }
 
@@ -107,7 +131,21 @@ impl Default for Config {
             listeners: loopback_listeners(MQTT_PORT),
             broker: draft.broker,
             lobby: draft.lobby,
+            storage: draft.storage,
             log: draft.log,
+        }
+    }
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            is_memory_only: false,
+            durability: Durability::Sync,
+            interval_ms: 1_000,
+            reserve_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
+            pending_bytes_max: 16 << 20,
         }
     }
 }
@@ -147,7 +185,9 @@ pub fn loopback_listeners(port: u16) -> Vec<ListenerConfig> {
 pub const MQTT_PORT: u16 = 1_883;
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [&str; 5] = ["server", "listener", "mqtt", "limits", "log"];
+pub(super) const TABLES: [&str; 7] = ["server", "listener", "mqtt", "queue", "limits", "storage", "log"];
+/// Those of them that there may be several of.
+pub(super) const LISTS: [&str; 2] = ["listener", "queue"];
 
 macro_rules! setting {
     ($table:literal, $key:literal, $kind:expr, $unit:literal, $($path:ident).+ => $take:ident $show:expr,
@@ -184,6 +224,10 @@ fn quoted(value: &impl ToString) -> String {
     format!("\"{}\"", value.to_string())
 }
 
+fn shown_text(text: &Option<String>) -> String {
+    text.as_ref().map_or("all".to_owned(), quoted)
+}
+
 /// All settings, in the order of the handbook.
 pub(super) const SETTINGS: &[Setting] = &[
     integer!(
@@ -195,9 +239,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Threads that carry Clients; 0 is one for each core."
     ),
     setting!("server", "data_dir", Kind::Text(1..=4_096), "", server.data_dir => path
-        |path: &Option<PathBuf>| path.as_ref().map_or("none".to_owned(), |path| quoted(&path.display())),
-        "The folder of this Server, made with mode 0700 if it is not there. \
-         This release keeps nothing in it."),
+        |path: &Option<PathBuf>| path.as_ref().map_or("the user's".to_owned(), |path| quoted(&path.display())),
+        "The folder in which Sessions and messages are kept, made with mode 0700 if it is not there. The user's is \
+         `$XDG_DATA_HOME/dunlin` or `~/.local/share/dunlin`; root's is `/var/lib/dunlin`."),
     boolean!(
         "server",
         "allow_anonymous_public",
@@ -326,6 +370,40 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Topics, Properties and payloads that wait for one Session."
     ),
     integer!(
+        "mqtt",
+        "queue_memory_bytes_max",
+        0..=1_099_511_627_776,
+        "bytes",
+        broker.queue_memory_bytes_max,
+        "What of it is held in memory for a Session that is kept; the rest waits on the disk."
+    ),
+    setting!("mqtt", "queue_overflow", Kind::Choice(&OVERFLOWS), "", broker.queue_overflow => overflow
+        |overflow: &Overflow| quoted(&OVERFLOWS[*overflow as usize]),
+        "What happens when a queue is full: the oldest or the newest message is dropped, publishers are refused with \
+         Quota exceeded, or the Client is disconnected. `[[queue]]` makes exceptions."),
+    boolean!(
+        "mqtt",
+        "close_refused_3x",
+        broker.close_refused_3x,
+        "Whether a 3.x Client is disconnected, without acknowledgement, when its message is refused because it cannot \
+         be kept; otherwise the message is acknowledged and dropped."
+    ),
+    integer!(
+        "mqtt",
+        "will_grace_s",
+        0..=86_400,
+        "seconds",
+        broker.will_grace_s,
+        "Time after a restart in which Clients may come back before their Wills are sent."
+    ),
+    setting!("queue", "client_id", Kind::Text(1..=65_535), "", queue.client_id => some_text shown_text,
+        "Whose queues: a Client Identifier, or its beginning and `*`. Without it all."),
+    setting!("queue", "topic_filter", Kind::Filter, "", queue.topic_filter => some_text shown_text,
+        "Which messages: a Topic Filter. Without it all."),
+    setting!("queue", "overflow", Kind::Choice(&OVERFLOWS), "", queue.overflow => overflow
+        |overflow: &Overflow| quoted(&OVERFLOWS[*overflow as usize]),
+        "What happens to them when the queue is full. The first table that fits counts, before `queue_overflow`."),
+    integer!(
         "limits",
         "connect_timeout_s",
         1..=3_600,
@@ -423,6 +501,50 @@ pub(super) const SETTINGS: &[Setting] = &[
         broker.retained_bytes_max,
         "Topics, Properties and payloads of the Retained Messages of one shard."
     ),
+    boolean!(
+        "storage",
+        "memory_only",
+        storage.is_memory_only,
+        "Whether nothing is kept on the disk: Sessions and Retained Messages end with the program, and an \
+         acknowledgement promises nothing beyond it."
+    ),
+    setting!("storage", "durability", Kind::Choice(&DURABILITIES), "", storage.durability => durability
+        |durability: &Durability| quoted(&DURABILITIES[*durability as usize]),
+        "What an acknowledgement promises: `sync` that the disk has the message. UNSAFE when power is lost: \
+         `interval` writes to the disk every `interval_ms`, `none` whenever the operating system likes."),
+    integer!(
+        "storage",
+        "interval_ms",
+        1..=3_600_000,
+        "milliseconds",
+        storage.interval_ms,
+        "Time between two writes to the disk with `durability = \"interval\"`."
+    ),
+    integer!(
+        "storage",
+        "reserve_bytes",
+        0..=1_099_511_627_776,
+        "bytes",
+        storage.reserve_bytes,
+        "Size of a file that is given up when the disk is full, so that what is acknowledged can still be deleted. \
+         Below this much free space messages that would have to be kept are refused with Quota exceeded."
+    ),
+    integer!(
+        "storage",
+        "cache_bytes",
+        1_048_576..=1_099_511_627_776,
+        "bytes",
+        storage.cache_bytes,
+        "Memory for what was read from the disk."
+    ),
+    integer!(
+        "storage",
+        "pending_bytes_max",
+        65_536..=1_073_741_824,
+        "bytes",
+        storage.pending_bytes_max,
+        "What one shard may have waiting for the disk before it reads no more from its Clients."
+    ),
     setting!("log", "level", Kind::Choice(&LEVELS), "", log.level => level
         |level: &Level| quoted(&level.to_string().to_lowercase()),
         "What is logged: this and all that is more urgent."),
@@ -431,5 +553,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Lines for people or one JSON object a line."),
 ];
 
+/// In the order of [`Overflow`].
+pub(super) const OVERFLOWS: [&str; 4] = ["drop-oldest", "drop-newest", "reject", "disconnect"];
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// In the order of [`Durability`].
+const DURABILITIES: [&str; 3] = ["sync", "interval", "none"];
 const FORMATS: [&str; 2] = ["text", "json"];

@@ -2,9 +2,12 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
-use dunlin_packet::qos::QoS;
+use dunlin_broker::limits::Overflow;
+use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
 use toml::de::DeValue;
 use tracing::Level;
+
+use super::durability::Durability;
 
 /// What may stand behind the `=`.
 pub(super) enum Kind {
@@ -18,6 +21,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A string with an IP address.
     Address,
+    /// A string with a Topic Filter.
+    Filter,
 }
 
 /// A value that fits its [`Kind`].
@@ -55,6 +60,10 @@ impl Kind {
                 Ok(Value::Text(text.to_string()))
             }
             (Kind::Choice(_), DeValue::String(_)) => Err("not one of the words known here"),
+            (Kind::Filter, DeValue::String(text)) => match TopicFilter::parse(text) {
+                Ok(filter) if filter.share().is_none() => Ok(Value::Text(text.to_string())),
+                _ => Err("not a Topic Filter"),
+            },
             (Kind::Address, DeValue::String(text)) => {
                 text.parse().map(Value::Address).map_err(|_| "not an IP address")
             }
@@ -77,6 +86,9 @@ impl Kind {
                 )
             }
             Kind::Address => "an IP address in quotes, such as \"127.0.0.1\" or \"::\"".to_owned(),
+            Kind::Filter => {
+                "a Topic Filter in quotes, such as \"sensor/+/alarm\", not a shared one".to_owned()
+            }
         }
     }
 
@@ -91,6 +103,7 @@ impl Kind {
                 words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             }
             Kind::Address => "an IP address".to_owned(),
+            Kind::Filter => "a Topic Filter".to_owned(),
         }
     }
 }
@@ -120,6 +133,10 @@ impl Value {
         }
     }
 
+    pub(super) fn some_text(self) -> Option<String> {
+        Some(self.text())
+    }
+
     pub(super) fn address(self) -> IpAddr {
         match self {
             Value::Address(address) => address,
@@ -137,6 +154,23 @@ impl Value {
 
     pub(super) fn level(self) -> Level {
         self.text().parse().expect("the words of the setting are levels")
+    }
+
+    pub(super) fn durability(self) -> Durability {
+        match self.text().as_str() {
+            "interval" => Durability::Interval,
+            "none" => Durability::None,
+            _ => Durability::Sync,
+        }
+    }
+
+    pub(super) fn overflow(self) -> Overflow {
+        match self.text().as_str() {
+            "drop-newest" => Overflow::DropNewest,
+            "reject" => Overflow::Reject,
+            "disconnect" => Overflow::Disconnect,
+            _ => Overflow::DropOldest,
+        }
     }
 
     pub(super) fn json_chosen(self) -> bool {

@@ -21,6 +21,7 @@ impl<M: Machine> Turns<M> {
     /// Does what the broker wants done, and what comes of that.
     pub(super) fn flush(&mut self) {
         loop {
+            self.submit();
             self.send_mail();
             self.write_dirty();
             for connection in std::mem::take(&mut self.outbox.closings) {
@@ -35,6 +36,15 @@ impl<M: Machine> Turns<M> {
             if !has_mail && !self.outbox.has_dirty() && self.outbox.closings.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Hands what is to become durable to the storage, before any mail about it is delivered: so the record of a sender is
+    /// never later on the disk than that of the receiver.
+    fn submit(&mut self) {
+        let Some(storage) = &self.around.storage else { return };
+        if !storage.submit(self.shard, &mut self.outbox) {
+            self.is_storage_full = true;
         }
     }
 

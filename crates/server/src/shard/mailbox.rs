@@ -15,9 +15,10 @@ use std::{
 
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
-    input::Decision,
+    input::{Decision, Page, Storage},
     routing::{group_mail::GroupMail, mail::Mail},
 };
+use dunlin_protocol::time::Instant;
 use mio::Waker;
 use smallvec::SmallVec;
 
@@ -42,12 +43,36 @@ pub(crate) struct Contents {
     pub(crate) admissions: Vec<Admission>,
     /// What the providers said about connected Clients.
     pub(crate) answers: Vec<Answer>,
+    /// What the storage has to say.
+    pub(crate) storage: Vec<StorageNews>,
+    /// All shards are restored: time to settle, with the last moment at which the Server is known to have run.
+    pub(crate) settle: Option<Instant>,
     /// Whether the Server shuts down.
     pub(crate) is_stopping: bool,
     /// Cost of the letters, in bytes.
     weight: usize,
     /// The shards that found no room, one bit each.
     waiting: u64,
+}
+
+/// What the storage tells a shard.
+#[derive(Debug)]
+pub(crate) enum StorageNews {
+    /// For the broker.
+    Input(StorageInput),
+    /// There is room for more batches.
+    HasRoom,
+}
+
+/// What the broker is told of the storage.
+#[derive(Debug)]
+pub(crate) enum StorageInput {
+    /// The batches up to this number are durable.
+    Committed(u64),
+    /// A page that was asked for.
+    Page(Page),
+    /// How it stands.
+    State(Storage),
 }
 
 /// The providers' answer to one step of a re-authentication (4.12.1).
@@ -166,6 +191,18 @@ impl Post {
     /// Tells a shard what the providers said.
     pub(crate) fn answer(&self, shard: ShardId, answer: Answer) {
         self.post(shard, |contents| contents.answers.push(answer));
+    }
+
+    /// Tells a shard what the storage has to say.
+    pub(crate) fn tell_storage(&self, shard: ShardId, news: StorageNews) {
+        self.post(shard, |contents| contents.storage.push(news));
+    }
+
+    /// Tells all shards that all of them are restored.
+    pub(crate) fn settle(&self, last_alive: Instant) {
+        for shard in 0..self.shards() {
+            self.post(ShardId(shard), |contents| contents.settle = Some(last_alive));
+        }
     }
 
     /// Tells all shards that the Server shuts down.

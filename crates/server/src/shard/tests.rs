@@ -79,6 +79,8 @@ impl Machine for StandIn {
     fn connection_of(&self, _: &str) -> Option<ConnectionId> {
         self.last.filter(|_| self.is_one_client)
     }
+
+    fn settle(&mut self, _: Instant, _: Instant, _: &mut Outbox) {}
 }
 
 /// One shard of a Server of stand-ins.
@@ -108,6 +110,8 @@ impl Bench {
             providers,
             counts: Arc::new(Counts::default()),
             backlog_max: BACKLOG_MAX,
+            storage: None,
+            startup: channel().0,
         };
         let shards = pollers.into_iter().zip(reactions).zip(0..);
         shards
@@ -115,7 +119,7 @@ impl Bench {
                 let (sender, told) = channel();
                 let machine = StandIn { told: sender, reaction, is_one_client: false, last: None };
                 Self {
-                    turns: Turns::new(ShardId(shard), machine, poller, around.clone()),
+                    turns: Turns::new(ShardId(shard), machine, Outbox::new(count), poller, around.clone()),
                     told,
                     post: Arc::clone(&post),
                     seats: Arc::clone(&seats),

@@ -7,28 +7,49 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use dunlin_broker::ids::ShardId;
+use dunlin_broker::{ids::ShardId, output::Outbox, shard::Shard};
 use tokio::sync::Notify;
 
 use super::{
     poller::Poller,
-    turn::{Machine, Surroundings, Turns},
+    recovery,
+    storage::Ready,
+    turn::{Surroundings, Turns},
 };
 
-/// Starts the thread of `shard`. If it cannot go on, it says so in the log and to `failed`.
+/// Starts the thread of `shard`: it restores what is stored of it and says so, and then takes turns. If it cannot go on, it
+/// says so in the log and to `failed`.
 ///
 /// # Errors
 /// If the operating system gives no thread.
-pub(crate) fn start<M: Machine + Send + 'static>(
+pub(crate) fn start(
     shard: ShardId,
-    machine: M,
+    mut machine: Shard,
     poller: Poller,
     around: Surroundings,
     failed: Arc<Notify>,
 ) -> io::Result<JoinHandle<()>> {
     Builder::new().name(format!("shard-{}", shard.0)).spawn(move || {
         let counts = Arc::clone(&around.counts);
-        let mut turns = Turns::new(shard, machine, poller, around);
+        let mut outbox = Outbox::new(around.post.shards());
+        if let Some(storage) = &around.storage {
+            let shards = around.post.shards();
+            let restored = recovery::restore(
+                storage.store(),
+                storage.progress(),
+                &mut machine,
+                shard,
+                shards,
+                &mut outbox,
+            );
+            if let Err(error) = restored {
+                return around.tell_startup(Ready::Failed(error));
+            }
+        }
+        machine.restored(around.clock.now(), &mut outbox);
+        let mut turns = Turns::new(shard, machine, outbox, poller, around);
+        turns.flush();
+        turns.around.tell_startup(Ready::Restored);
         let mut panics_in_a_row = 0;
         loop {
             // What the broker does is caught where it is called; this is for the server's own faults.

@@ -26,8 +26,9 @@ use crate::{
 
 use super::{
     connection_io::{Connections, READ_BYTES, Reading},
-    mailbox::{Answer, Contents, Post},
-    poller::{Poller, Ready},
+    mailbox::{Answer, Contents, Post, StorageInput, StorageNews},
+    poller::{Poller, Ready as ReadySocket},
+    storage::{Ready, StorageLink},
 };
 
 /// What decides: the broker's shard, or a stand-in of a test.
@@ -38,6 +39,8 @@ pub(crate) trait Machine {
     fn next_timeout(&self) -> Option<Instant>;
     /// The connection that uses a Client Identifier now.
     fn connection_of(&self, client_id: &str) -> Option<ConnectionId>;
+    /// All shards are restored; see [`Shard::settle`].
+    fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox);
 }
 
 impl Machine for Shard {
@@ -51,6 +54,10 @@ impl Machine for Shard {
 
     fn connection_of(&self, client_id: &str) -> Option<ConnectionId> {
         Shard::connection_of(self, client_id)
+    }
+
+    fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
+        Shard::settle(self, now, last_alive, out);
     }
 }
 
@@ -69,6 +76,18 @@ pub(crate) struct Surroundings {
     pub(crate) counts: Arc<Counts>,
     /// Bytes a Client may leave unread before it is not read itself.
     pub(crate) backlog_max: usize,
+    /// What makes batches durable, if anything does.
+    pub(crate) storage: Option<Arc<StorageLink>>,
+    /// Who waits for the shards to be ready.
+    pub(crate) startup: std::sync::mpsc::Sender<Ready>,
+}
+
+impl Surroundings {
+    /// Tells who waits for the shards; nobody may wait any more.
+    pub(super) fn tell_startup(&self, ready: Ready) {
+        // Only the start listens; later there is nobody to tell.
+        drop(self.startup.send(ready));
+    }
 }
 
 /// All that one shard's thread owns.
@@ -100,6 +119,10 @@ pub(crate) struct Turns<M> {
     pub(super) buffer: Box<[u8]>,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
     pub(super) is_kept_back: bool,
+    /// So much waits to become durable that no socket is read.
+    pub(super) is_storage_full: bool,
+    /// All shards are restored: to be settled when the letters until then are read.
+    settle: Option<Instant>,
     /// After a panic over a timeout the broker is left alone for a while.
     no_timeout_before: Instant,
     /// The Server shuts down: the thread ends then at the latest.
@@ -108,12 +131,18 @@ pub(crate) struct Turns<M> {
 
 impl<M: Machine> Turns<M> {
     /// A shard without connections.
-    pub(crate) fn new(shard: ShardId, machine: M, poller: Poller, around: Surroundings) -> Self {
+    pub(crate) fn new(
+        shard: ShardId,
+        machine: M,
+        outbox: Outbox,
+        poller: Poller,
+        around: Surroundings,
+    ) -> Self {
         let now = around.clock.now();
         Self {
             shard,
             machine,
-            outbox: Outbox::new(around.post.shards()),
+            outbox,
             poller,
             connections: Connections::default(),
             began: Monotonic::now(),
@@ -127,6 +156,8 @@ impl<M: Machine> Turns<M> {
             exchanges: HashMap::new(),
             buffer: vec![0; READ_BYTES].into(),
             is_kept_back: false,
+            is_storage_full: false,
+            settle: None,
             no_timeout_before: now,
             stop_at: None,
             around,
@@ -146,9 +177,13 @@ impl<M: Machine> Turns<M> {
             }
         }
         self.handle_letters();
+        let is_settling = self.settle_restored();
         self.read_ready();
         self.handle_timeout();
         self.flush();
+        if is_settling {
+            self.around.tell_startup(Ready::Settled);
+        }
         self.cut_overdue();
         Ok(self.stop_at.is_none_or(|stop_at| self.connections.count() > 0 && self.now < stop_at))
     }
@@ -169,7 +204,25 @@ impl<M: Machine> Turns<M> {
 
     fn has_work(&self) -> bool {
         let has_sockets = !self.ready.is_empty() || !self.admissions.is_empty();
-        (has_sockets && !self.is_kept_back) || !self.inbox.letters.is_empty() || !self.drained.is_empty()
+        (has_sockets && !self.is_waiting())
+            || !self.inbox.letters.is_empty()
+            || !self.drained.is_empty()
+            || self.settle.is_some()
+    }
+
+    /// Whether sockets are not to be read for now.
+    fn is_waiting(&self) -> bool {
+        self.is_kept_back || self.is_storage_full
+    }
+
+    /// Settles once everything is read that the peers wrote while they were restored; returns whether it did.
+    fn settle_restored(&mut self) -> bool {
+        if !self.inbox.letters.is_empty() {
+            return false;
+        }
+        let Some(last_alive) = self.settle.take() else { return false };
+        self.machine.settle(self.now, last_alive, &mut self.outbox);
+        true
     }
 
     /// The time until something is due; `None` if nothing ever is.
@@ -184,6 +237,8 @@ impl<M: Machine> Turns<M> {
         if self.inbox.letters.is_empty() {
             self.around.post.take(self.shard, &mut self.inbox);
         }
+        self.settle = self.settle.or(self.inbox.settle.take());
+        self.hear_storage();
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
         for answer in std::mem::take(&mut self.inbox.answers) {
@@ -195,8 +250,23 @@ impl<M: Machine> Turns<M> {
         }
     }
 
+    fn hear_storage(&mut self) {
+        for news in std::mem::take(&mut self.inbox.storage) {
+            let input = match news {
+                StorageNews::HasRoom => {
+                    self.is_storage_full = false;
+                    continue;
+                }
+                StorageNews::Input(StorageInput::Committed(batch)) => Input::Committed { batch },
+                StorageNews::Input(StorageInput::Page(page)) => Input::Page(page),
+                StorageNews::Input(StorageInput::State(storage)) => Input::Storage(storage),
+            };
+            self.tell(None, input);
+        }
+    }
+
     fn admit_all(&mut self) {
-        while !self.is_kept_back
+        while !self.is_waiting()
             && let Some(admission) = self.admissions.pop_front()
         {
             if let Some(old) = self.machine.connection_of(&admission.request.client_id) {
@@ -204,7 +274,7 @@ impl<M: Machine> Turns<M> {
                 // If that was its end, the number of the old connection may become that of the new one.
                 self.flush();
             }
-            if self.is_kept_back {
+            if self.is_waiting() {
                 return self.admissions.push_front(admission);
             }
             self.admit(admission);
@@ -272,7 +342,7 @@ impl<M: Machine> Turns<M> {
 
     /// Reads each ready connection at most once, until the turn is full.
     fn read_ready(&mut self) {
-        if self.is_kept_back {
+        if self.is_waiting() {
             return;
         }
         let mut bytes = 0;
@@ -395,7 +465,7 @@ fn handle<M: Machine>(machine: &mut M, now: Instant, input: Input<'_>, out: &mut
 }
 
 fn note(
-    event: Ready,
+    event: ReadySocket,
     connections: &mut Connections,
     ready: &mut VecDeque<ConnectionId>,
     dirty: &mut Vec<ConnectionId>,

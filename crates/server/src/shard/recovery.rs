@@ -1,0 +1,107 @@
+//! After a restart: what is stored becomes the state of the shards again.
+
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use dunlin_broker::{
+    ids::ShardId,
+    message::Message,
+    output::Outbox,
+    records::{key::Key, record::Record},
+    restore::ranges_to_restore,
+    shard::Shard,
+};
+use dunlin_store::store::{Store, StoreError};
+
+/// How far the restoring has come, for the log.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    records: AtomicU64,
+}
+
+impl Progress {
+    /// Records restored by all shards.
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a shard cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record is not what was written.
+    #[error(
+        "the record of {key} is damaged: {what}; `dunlin store check` tells what is lost, and `dunlin store check \
+         --repair` goes on without it"
+    )]
+    Record {
+        /// What the record is about.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Puts everything back that `id` of `shards` shards owns.
+///
+/// # Errors
+/// If the store cannot be read, or holds anything but records.
+pub(crate) fn restore(
+    store: &dyn Store,
+    progress: &Progress,
+    shard: &mut Shard,
+    id: ShardId,
+    shards: u8,
+    outbox: &mut Outbox,
+) -> Result<(), RecoveryError> {
+    let mut failed = None;
+    for (from, to) in ranges_to_restore(id, shards) {
+        let mut count = 0;
+        store.scan(&from, &to, &mut |key, value| {
+            count += 1;
+            if count % RECORDS_BETWEEN_COUNTS == 0 {
+                progress.records.fetch_add(RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
+            }
+            match Record::decode(key, value) {
+                Ok(record) => {
+                    shard.restore(record, &mut |number| body(store, id, number), outbox);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Some(RecoveryError::Record { key: name_of(key), what: error.to_string() });
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        progress.records.fetch_add(count % RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn body(store: &dyn Store, id: ShardId, number: u64) -> Option<Message> {
+    let key = Key::Body(id, number).to_bytes();
+    let value = store.find(&key).ok()??;
+    match Record::decode(&key, &value) {
+        Ok(Record::Body(_, _, message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// A key in words.
+fn name_of(key: &[u8]) -> String {
+    match Key::decode(key) {
+        Some(key) => format!("{key:?}"),
+        None => format!("{key:02x?}"),
+    }
+}
+
+/// So many records are counted at a time.
+const RECORDS_BETWEEN_COUNTS: u64 = 1_024;
