@@ -7,7 +7,6 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
-pub mod disk;
 pub mod memory;
 pub mod store;
 pub mod writer;
