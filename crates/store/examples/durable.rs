@@ -41,7 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (shards, seconds, records, value) = (number(2)?, number(5)?, number(10)?, number(200)?);
     let folder =
         env::var_os("DUNLIN_DATA").map_or_else(|| env::temp_dir().join("dunlin-durable"), PathBuf::from);
+    let started = Instant::now();
     let store = Arc::new(Disk::open(&DiskOptions::new(&folder))?);
+    println!("opened in             {:?}", started.elapsed());
     let shards = u8::try_from(shards)?;
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel()).unzip();
     let options = WriterOptions { shards, durability: Durability::Sync, ..WriterOptions::default() };

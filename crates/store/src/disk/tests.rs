@@ -17,6 +17,11 @@ fn small(folder: &Path) -> DiskOptions {
     DiskOptions { memtable: 1 << 20, reserve: 1 << 20, low: 4 << 20, ..DiskOptions::new(folder.join("data")) }
 }
 
+/// A folder in memory, if there is one: these tests wait for the disk thousands of times, and it is not what they test.
+fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn commit(disk: &Disk, fill: impl FnOnce(&mut Batch)) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     fill(&mut batch);
@@ -38,7 +43,7 @@ fn opened(folder: &Path) -> Result<Records, StoreError> {
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
+    let to = temporary();
     copy_into(from, to.path());
     to
 }
@@ -86,7 +91,7 @@ fn it_keeps_the_contract() {
 
 #[test]
 fn keys_as_long_as_a_topic_may_be() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let key = |last: u8| [b"t\0\x01", &[b'a'; 65_534][..], &[last]].concat();
     let disk = Disk::open(&small(folder.path())).unwrap();
     commit(&disk, |it| {
@@ -112,7 +117,7 @@ fn keys_as_long_as_a_topic_may_be() {
 
 #[test]
 fn nobody_else_may_look_or_write() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let data = folder.path().join("data");
     for _ in 0..2 {
         let disk = Disk::open(&small(folder.path())).unwrap();
@@ -136,7 +141,7 @@ fn nobody_else_may_look_or_write() {
 
 #[test]
 fn a_folder_that_is_not_ours_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     fs::create_dir(folder.path().join("data")).unwrap();
     fs::write(folder.path().join("data/photo"), "smile").unwrap();
     let error = Disk::open(&small(folder.path())).unwrap_err();
@@ -146,7 +151,7 @@ fn a_folder_that_is_not_ours_is_left_alone() {
 
 #[test]
 fn a_newer_format_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     assert_eq!(opened(folder.path()), Ok(Records::new()));
     let format = folder.path().join("data/format");
     assert_eq!(fs::read_to_string(&format).unwrap(), "Dunlin data folder, format 1\n");
@@ -161,7 +166,7 @@ fn a_newer_format_is_refused() {
 
 #[test]
 fn making_a_folder_may_stop_half_way() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let records = folder.path().join("data/records");
     assert_eq!(opened(folder.path()), Ok(Records::new()));
     fs::remove_dir_all(&records).unwrap();
@@ -174,7 +179,7 @@ fn making_a_folder_may_stop_half_way() {
 
 /// A folder with three commits in its journal, where they begin and end, and what they say.
 fn three_commits() -> (tempfile::TempDir, [u64; 4], [Records; 3]) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let disk = Disk::open(&small(folder.path())).unwrap();
     let journal = journal_of(folder.path());
     let end = || fs::read(&journal).unwrap().iter().rposition(|&it| it != 0).map_or(0, |it| it as u64 + 1);
@@ -274,7 +279,7 @@ fn a_journal_without_sync_may_have_gaps() {
 
 /// A folder with records in tables, and what they are.
 fn tables() -> (tempfile::TempDir, Records) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let disk = Disk::open(&small(folder.path())).unwrap();
     for turn in 0..60_u8 {
         commit(&disk, |it| {
@@ -336,7 +341,7 @@ fn a_file_that_is_missing_is_noticed() {
 
 #[test]
 fn after_a_failure_no_commit_is_tried() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = temporary();
     let disk = Disk::open(&small(folder.path())).unwrap();
     let failure = StoreError::Failed { what: "fsync".into() };
     disk.state.lock().unwrap().failure = Some(failure.clone());
