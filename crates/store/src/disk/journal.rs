@@ -61,8 +61,13 @@ pub(super) fn is_any_written(folder: &Path) -> io::Result<bool> {
 pub(super) fn check(folder: &Path, was_unsynced: bool) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::Failed { what: format!("{}: {error}", folder.display()) };
     let journals = files(folder).map_err(failed)?;
+    if journals.is_empty() {
+        let what = "there is no journal (*.jnl) in it".into();
+        return Err(StoreError::Damaged { file: folder.to_owned(), place: None, what });
+    }
+    let mut newest = None;
     for (index, path) in journals.iter().enumerate() {
-        let tail = read_commits(path).map_err(failed)?;
+        let tail = read_commits(path, &mut newest).map_err(failed)?;
         let Some(Tail { at, what, has_more }) = tail else { continue };
         // An older journal was synced before the next one was begun.
         let is_newest = index + 1 == journals.len();
@@ -92,7 +97,8 @@ struct Tail {
     has_more: bool,
 }
 
-fn read_commits(path: &Path) -> io::Result<Option<Tail>> {
+/// Reads all commits of a journal; `newest` is the highest sequence number so far.
+fn read_commits(path: &Path, newest: &mut Option<u64>) -> io::Result<Option<Tail>> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
     let mut reader =
@@ -100,7 +106,14 @@ fn read_commits(path: &Path) -> io::Result<Option<Tail>> {
     let mut at = 0;
     let what = loop {
         match reader.commit() {
-            Ok(()) => at = len - reader.left,
+            // No checksum covers the number, but numbers rise.
+            Ok(number) if newest.is_some_and(|it| it >= number) => {
+                return Ok(Some(Tail { at, what: "a commit has the wrong number", has_more: true }));
+            }
+            Ok(number) => {
+                *newest = Some(number);
+                at = len - reader.left;
+            }
             Err(Stop::Zeros | Stop::Unreadable(_)) if reader.left == 0 && at == len => return Ok(None),
             Err(Stop::Zeros) => break "there are bytes after its end",
             Err(Stop::Unreadable(what)) => break what,
@@ -161,17 +174,17 @@ struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads one commit.
-    fn commit(&mut self) -> Result<(), Stop> {
+    /// Reads one commit; its sequence number.
+    fn commit(&mut self) -> Result<u64, Stop> {
         match self.tag()? {
             START => {}
             0 => return Err(Stop::Zeros),
             _ => return Err(Stop::Unreadable("no commit begins here")),
         }
-        let header: [u8; 12] = self.array()?;
-        let [a, b, c, d, ..] = header;
+        let count = u32::from_le_bytes(self.array()?);
+        let number = u64::from_le_bytes(self.array()?);
         let mut sum = Xxh3::new();
-        for _ in 0..u32::from_le_bytes([a, b, c, d]) {
+        for _ in 0..count {
             self.item(&mut sum)?;
         }
         if self.tag()? != END {
@@ -184,7 +197,7 @@ impl<R: Read> Reader<R> {
         if u64::from_le_bytes(expected) != sum.digest() {
             return Err(Stop::Unreadable("the checksum of a commit is wrong"));
         }
-        Ok(())
+        Ok(number)
     }
 
     fn item(&mut self, sum: &mut Xxh3) -> Result<(), Stop> {
