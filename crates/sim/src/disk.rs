@@ -63,6 +63,18 @@ struct Deed {
     is_new: bool,
 }
 
+/// The changes of one commit, by key.
+type Group = BTreeMap<Vec<u8>, Last>;
+
+/// The last change of a record in a commit.
+#[derive(Debug)]
+struct Last {
+    /// Nothing if the record goes.
+    value: Option<Vec<u8>>,
+    /// There was none before.
+    is_new: bool,
+}
+
 /// What a shard is told.
 #[derive(Debug)]
 pub enum Report {
@@ -161,6 +173,7 @@ impl Disk {
         }
         let mut reports = Vec::new();
         let mut questions = Vec::new();
+        let mut group = Group::new();
         // Such a record is put by one shard and taken away by another one, which knows of it: always after.
         let mut received = Vec::new();
         for pending in std::mem::take(&mut self.pending) {
@@ -169,7 +182,7 @@ impl Disk {
                     for deed in changes {
                         match deed.value {
                             None if deed.key.starts_with(&[kind::TRANSIT]) => received.push(deed),
-                            _ => self.apply(deed),
+                            _ => self.gather(&mut group, deed),
                         }
                     }
                     reports.push((shard, Report::Committed { number }));
@@ -177,22 +190,36 @@ impl Disk {
                 Pending::Page { shard, request } => questions.push((shard, request)),
             }
         }
-        received.into_iter().for_each(|deed| self.apply(deed));
+        received.into_iter().for_each(|deed| self.gather(&mut group, deed));
+        self.apply(group);
         reports.extend(
             questions.into_iter().map(|(shard, request)| (shard, Report::Page(self.page(shard, request)))),
         );
         Ok(reports)
     }
 
-    fn apply(&mut self, Deed { key, value, is_new }: Deed) {
-        let Some(value) = value else {
-            self.synced.remove(&key);
-            return;
-        };
-        if !self.used.insert(key.clone()) && is_new {
+    /// Adds a change to a group. A new record that is deleted in the same group needs neither change.
+    fn gather(&mut self, group: &mut Group, Deed { key, value, is_new }: Deed) {
+        if is_new && self.used.contains(&key) {
             self.misused.push(key.clone());
         }
-        self.synced.insert(key, value);
+        match group.get_mut(&key) {
+            Some(other) if other.is_new && value.is_none() => drop(group.remove(&key)),
+            Some(other) => other.value = value,
+            None => drop(group.insert(key, Last { value, is_new })),
+        }
+    }
+
+    fn apply(&mut self, group: Group) {
+        for (key, Last { value, .. }) in group {
+            match value {
+                None => drop(self.synced.remove(&key)),
+                Some(value) => {
+                    self.used.insert(key.clone());
+                    self.synced.insert(key, value);
+                }
+            }
+        }
     }
 
     fn page(&self, shard: ShardId, request: PageRequest) -> Page {
@@ -261,6 +288,12 @@ impl Disk {
             Ok(Record::Body(_, _, message)) => Some(message),
             _ => None,
         }
+    }
+
+    /// How many records are durable.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.synced.len()
     }
 
     /// Records that nobody would ask for any more: those of Sessions that are gone, and mail between shards. There are
@@ -385,6 +418,9 @@ mod tests {
         disk.crash();
         disk.submit(A, 1, &batch(|it| it.put_new(b"m1", b"1")));
         disk.submit(A, 2, &batch(|it| it.delete(b"m1")));
+        disk.commit().unwrap();
+        assert!(disk.misused().is_empty() && all(&disk).is_empty());
+        disk.submit(A, 2, &batch(|it| it.put_new(b"m1", b"1")));
         disk.commit().unwrap();
         assert!(disk.misused().is_empty());
         disk.submit(A, 3, &batch(|it| it.put_new(b"m1", b"1")));
