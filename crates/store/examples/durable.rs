@@ -1,7 +1,8 @@
 //! How much a data folder can take: shards submit small batches through the writer as fast as they may, each record is
 //! deleted some batches later, and everything is synced.
 //!
-//! `DUNLIN_DATA=folder cargo run --release -p dunlin-store --example durable -- [shards] [seconds] [records a batch] [value bytes]`
+//! `DUNLIN_DATA=folder cargo run --release -p dunlin-store --example durable -- [shards] [seconds] [records a batch] [value bytes]
+//! [batches after which a record is deleted]`
 
 use std::{
     env,
@@ -23,8 +24,6 @@ use dunlin_store::{
     writer::{Durability, Report, Room, Writer, WriterOptions},
 };
 
-/// Batches after which a record is deleted.
-const WINDOW: u64 = 200;
 /// Batches that a shard submits before it waits for the first of them.
 const AHEAD: u64 = 64;
 
@@ -32,6 +31,7 @@ const AHEAD: u64 = 64;
 struct Load {
     records: u64,
     value: usize,
+    window: u64,
     until: Instant,
 }
 
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |it| it.parse());
     let (shards, seconds, records, value) = (number(2)?, number(5)?, number(10)?, number(200)?);
+    let window = number(200)?;
     let folder =
         env::var_os("DUNLIN_DATA").map_or_else(|| env::temp_dir().join("dunlin-durable"), PathBuf::from);
     let started = Instant::now();
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let _ = senders[shard.index()].send(report);
     })?;
     let started = Instant::now();
-    let load = Load { records, value: value as usize, until: started + Duration::from_secs(seconds) };
+    let load = Load { records, value: value as usize, window, until: started + Duration::from_secs(seconds) };
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
         let shards: Vec<_> = (0..shards)
             .zip(receivers)
@@ -76,6 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("changes per fsync     {:>10.0}", changes / figures.syncs as f64);
     println!("written               {:>10.1} MB/s", figures.bytes as f64 / took / 1e6);
     println!("commit and fsync      {:?}", figures.time);
+    if latencies.is_empty() {
+        return Ok(());
+    }
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     println!("submit to committed   p50 {:?}, p99 {:?}, max {:?}", at(0.5), at(0.99), at(1.0));
     if let Some(cpu) = cpu_time() {
@@ -103,8 +107,8 @@ fn submit(writer: &Writer, shard: ShardId, reports: &Receiver<Report>, load: Loa
         }
         for record in 0..load.records {
             batch.put_new(&key(number, record), &value);
-            if number > WINDOW {
-                batch.delete(&key(number - WINDOW, record));
+            if number > load.window {
+                batch.delete(&key(number - load.window, record));
             }
         }
         submitted.push(Instant::now());
