@@ -1,7 +1,8 @@
 //! Where records survive a crash.
 //!
 //! A [`Store`](store::Store) is an engine: it applies changes whole and in order, and says when they are on the disk.
-//! [`Memory`](memory::Memory) keeps them in memory only. The [`Writer`](writer::Writer) is the one thread that writes: it
+//! [`Memory`](memory::Memory) keeps them in memory only,
+//! [`Disk`](disk::Disk) in a data folder. The [`Writer`](writer::Writer) is the one thread that writes: it
 //! gathers the batches of all shards into groups, so that many of them share one wait for the disk.
 #![forbid(unsafe_code)]
 

@@ -10,7 +10,7 @@ use dunlin_broker::{
     handshake::{Credentials, Handshake, Step},
     ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, ConnectRequest, Decision, Input},
-    limits::Settings,
+    limits::{Overflow, Settings},
     output::Outbox,
     permissions::Permissions,
     routing::{interest::Interest, interests::Interests, mail::Mail},
@@ -361,6 +361,16 @@ fn read_settings(written: &[(String, String)]) -> Result<Settings, String> {
             "response_information" => settings.response_information = value.trim_matches('"').to_owned(),
             "queue_messages_max" => settings.queue_messages_max = read(key, value)?,
             "allow_empty_client_id" => settings.allow_empty_client_id = read(key, value)?,
+            "close_refused_3x" => settings.close_refused_3x = read(key, value)?,
+            "queue_overflow" => {
+                settings.queue_overflow = match value.trim_matches('"') {
+                    "drop-oldest" => Overflow::DropOldest,
+                    "drop-newest" => Overflow::DropNewest,
+                    "reject" => Overflow::Reject,
+                    "disconnect" => Overflow::Disconnect,
+                    _ => return Err(wrong()),
+                }
+            }
             "queue_bytes_max" => settings.queue_bytes_max = read(key, value)?,
             "queue_memory_bytes_max" => settings.queue_memory_bytes_max = read(key, value)?,
             "will_grace_s" => settings.will_grace_s = read(key, value)?,
