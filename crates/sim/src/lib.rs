@@ -7,6 +7,7 @@
 
 pub mod describe;
 pub mod desk;
+pub mod disk;
 pub mod faults;
 pub mod lobby;
 pub mod network;

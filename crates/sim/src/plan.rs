@@ -22,9 +22,9 @@ pub struct Plan {
     pub rounds: u64,
     /// Inputs that a shard handles at most before it sends its mail.
     pub inputs_a_turn: u64,
-    /// How often a step is: a turn of a shard, of the lobby, a Client reading, a Client acting, the network failing,
-    /// time passing.
-    pub weights: [u64; 6],
+    /// How often a step is: a turn of a shard, of the lobby, a Client reading, a Client acting, the network failing, a
+    /// commit of the disk, time passing.
+    pub weights: [u64; 7],
     /// Milliseconds that pass at most when time passes a little.
     pub small_time_ms: u64,
     /// Milliseconds that pass at most when time leaps.
@@ -53,6 +53,7 @@ impl Plan {
                 random.between(10, 60),
                 random.between(15, 45),
                 random.between(0, 2),
+                random.pick(&[1, 5, 20]),
                 random.between(2, 12),
             ],
             small_time_ms: random.pick(&[1, 5, 40]),
@@ -74,6 +75,7 @@ fn settings(random: &mut Random) -> Settings {
         session_expiry_max_s: random.pick(&[u32::MAX, u32::MAX, u32::MAX, 20]),
         maximum_packet_size: random.pick(&[20_000, 8 << 20]),
         connect_packet_size_max: 4_096,
+        is_durable: random.once_in(2),
         ..Settings::default()
     };
     if is_poor {

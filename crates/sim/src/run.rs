@@ -164,7 +164,10 @@ impl World {
             self.oracle.checks_timeout(index, desk.next_timeout())?;
             self.oracle.checks_census(index, &desk.shard.census(), &resting)?;
         }
-        Ok(())
+        match &self.disk.left_overs()[..] {
+            [] => Ok(()),
+            left => broken("4.1", format!("left on the disk: {}", left.join(", ")), &[]),
+        }
     }
 
     /// Lets everything happen that can happen without anybody doing anything new.
@@ -182,6 +185,10 @@ impl World {
             for index in self.ready_desks() {
                 has_moved = true;
                 self.turn(index, 40)?;
+            }
+            if self.disk.has_pending() {
+                has_moved = true;
+                self.commit()?;
             }
             for index in 0..self.clients.len() {
                 has_moved |= self.client_reads(index, 1 << 20)?;
@@ -280,7 +287,10 @@ impl World {
                 return broken("MQTT-4.1.0-2", promise, &[]);
             }
         }
-        Ok(())
+        match self.disk.records() {
+            0 => Ok(()),
+            count => broken("MQTT-4.1.0-2", format!("all is over, but {count} records are left"), &[]),
+        }
     }
 
     /// The Server shuts down: all Clients are told and disconnected.

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use dunlin_broker::{
-    ids::ConnectionId,
+    ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, ConnectRequest, Input},
+    records::key::Key,
     routing::{interest::Interest, interests::Interests},
     slot::home_of,
 };
@@ -13,6 +14,7 @@ use dunlin_protocol::time::Instant;
 use crate::{
     describe,
     desk::{Desk, Task},
+    disk::{Disk, Report},
     faults::Saboteur,
     lobby::{self, Lobby, Outcome},
     network::{End, LinkId, Network},
@@ -41,6 +43,7 @@ pub struct World {
     pub(crate) network: Network,
     pub(crate) lobby: Lobby,
     pub(crate) desks: Vec<Desk>,
+    pub(crate) disk: Disk,
     pub(crate) clients: Vec<Client>,
     pub(crate) rogues: BTreeSet<LinkId>,
     pub(crate) last_number: u64,
@@ -72,6 +75,7 @@ impl World {
             network: Network::default(),
             lobby: Lobby::default(),
             desks,
+            disk: Disk::default(),
             clients,
             rogues: BTreeSet::new(),
             last_number: 0,
@@ -120,6 +124,7 @@ impl World {
             2 => self.some_client_reads()?,
             3 => self.somebody_acts(),
             4 => self.network_fails(),
+            5 => self.commit()?,
             _ => self.time_passes(),
         }
         Ok(())
@@ -278,6 +283,7 @@ impl World {
         self.trace.mix(self.now_ms);
         match task {
             Task::Mail => self.deliver_mail(index),
+            Task::Report => self.report(index),
             Task::Arrival => self.let_in(index),
             Task::Bytes(id) => self.pass_bytes(index, id),
             Task::Gone(id) => self.tell_gone(index, id),
@@ -307,6 +313,31 @@ impl World {
         self.call(index, Input::Routed { from, mail }, None)?;
         self.oracle.handled_mail(index, self.desks[index].handled);
         Ok(())
+    }
+
+    /// What is pending becomes durable.
+    pub(crate) fn commit(&mut self) -> Check {
+        let Ok(reports) = self.disk.commit() else { return Ok(()) };
+        if !reports.is_empty() {
+            self.trace.note(|| format!("the disk commits: {reports:?}"));
+        }
+        for (shard, report) in reports {
+            self.desks[shard.index()].reports.push_back(report);
+        }
+        match self.disk.misused() {
+            [] => Ok(()),
+            [key, ..] => broken("none", format!("{:?} was used before", Key::decode(key)), &[]),
+        }
+    }
+
+    fn report(&mut self, index: usize) -> Check {
+        let Some(report) = self.desks[index].reports.pop_front() else { return Ok(()) };
+        self.trace.note(|| format!("shard {index} < {report:?}"));
+        let input = match report {
+            Report::Committed { number } => Input::Committed { batch: number },
+            Report::Page(page) => Input::Page(page),
+        };
+        self.call(index, input, None)
     }
 
     fn let_in(&mut self, index: usize) -> Check {
@@ -402,11 +433,10 @@ impl World {
                 desk.questions.push_back((seat.link, question.connection, question.data));
             }
         }
-        for (&id, seat) in &mut desk.seats {
-            let new = desk.outbox.pending(id)[seat.seen..].to_vec();
-            if new.is_empty() {
-                continue;
-            }
+        let seats: Vec<_> = desk.seats.iter().map(|(&id, seat)| (id, seat.seen)).collect();
+        for (id, seen) in seats {
+            let new = desk.unseen(id, seen);
+            let Some(seat) = desk.seats.get_mut(&id).filter(|_| !new.is_empty()) else { continue };
             let bytes = match &mut self.saboteur {
                 Some(saboteur) => {
                     let bytes = saboteur.tamper(seat.link, seat.version, &new);
@@ -445,6 +475,7 @@ impl World {
 
     /// The shard's turn ends: mail leaves, sockets are written, closed ones are closed.
     fn flush(&mut self, index: usize) -> Check {
+        self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
         self.post(index);
         let mut dirty = Vec::new();
         self.desks[index].outbox.take_dirty(&mut dirty);

@@ -194,6 +194,9 @@ impl Disk {
             Trouble::Write(error) if is_want_of_room(&error) => full(),
             // One of the engine's threads has failed, and does not say why; everything it had to do is in the journals.
             Trouble::Write(fjall::Error::Poisoned) if self.space().is_ok_and(|space| space.is_low) => full(),
+            Trouble::Write(fjall::Error::Poisoned) => {
+                StoreError::Failed { what: "a thread of the engine could not read or write".into() }
+            }
             Trouble::Write(error) => StoreError::Failed { what: format!("writing: {error}") },
             Trouble::Sync(error) => StoreError::Failed { what: format!("syncing: {error}") },
         }

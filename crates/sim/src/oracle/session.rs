@@ -243,6 +243,12 @@ impl Session {
         self.link.is_some() && self.last_unhealthy < first
     }
 
+    /// Whether its Client is connected and has answered everything.
+    #[must_use]
+    pub fn is_resting(&self, resting: &BTreeSet<LinkId>) -> bool {
+        self.link.is_some_and(|link| resting.contains(&link))
+    }
+
     /// The states that a Shared Subscription may have had at some time from `first` to `last`.
     pub fn share_states(&self, filter: &str, first: Tick, last: Tick) -> impl Iterator<Item = Option<Sub>> {
         let timeline = self.shares.get(filter).into_iter();

@@ -61,8 +61,13 @@ pub(super) fn is_any_written(folder: &Path) -> io::Result<bool> {
 pub(super) fn check(folder: &Path, was_unsynced: bool) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::Failed { what: format!("{}: {error}", folder.display()) };
     let journals = files(folder).map_err(failed)?;
+    if journals.is_empty() {
+        let what = "there is no journal (*.jnl) in it".into();
+        return Err(StoreError::Damaged { file: folder.to_owned(), place: None, what });
+    }
+    let mut newest = None;
     for (index, path) in journals.iter().enumerate() {
-        let tail = read_commits(path).map_err(failed)?;
+        let tail = read_commits(path, &mut newest).map_err(failed)?;
         let Some(Tail { at, what, has_more }) = tail else { continue };
         // An older journal was synced before the next one was begun.
         let is_newest = index + 1 == journals.len();
@@ -92,7 +97,8 @@ struct Tail {
     has_more: bool,
 }
 
-fn read_commits(path: &Path) -> io::Result<Option<Tail>> {
+/// Reads all commits of a journal; `newest` is the highest sequence number so far.
+fn read_commits(path: &Path, newest: &mut Option<u64>) -> io::Result<Option<Tail>> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
     let mut reader =
@@ -100,7 +106,14 @@ fn read_commits(path: &Path) -> io::Result<Option<Tail>> {
     let mut at = 0;
     let what = loop {
         match reader.commit() {
-            Ok(()) => at = len - reader.left,
+            // No checksum covers the number, but numbers rise.
+            Ok(number) if newest.is_some_and(|it| it >= number) => {
+                return Ok(Some(Tail { at, what: "a commit has the wrong number", has_more: true }));
+            }
+            Ok(number) => {
+                *newest = Some(number);
+                at = len - reader.left;
+            }
             Err(Stop::Zeros | Stop::Unreadable(_)) if reader.left == 0 && at == len => return Ok(None),
             Err(Stop::Zeros) => break "there are bytes after its end",
             Err(Stop::Unreadable(what)) => break what,
@@ -111,7 +124,7 @@ fn read_commits(path: &Path) -> io::Result<Option<Tail>> {
     if rest.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Tail { at, what, has_more: has_commit(&rest) }))
+    Ok(Some(Tail { at, what, has_more: has_commit(&rest, *newest) }))
 }
 
 /// The bytes from there to the end of the file, without the zeros at the end.
@@ -137,14 +150,29 @@ fn rest_of(path: &Path, at: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether a whole commit begins anywhere behind the first byte.
-fn has_commit(bytes: &[u8]) -> bool {
-    (1..bytes.len()).any(|start| {
+/// Whether a whole commit, newer than all before, begins anywhere behind the first byte.
+///
+/// Messages of strangers are among these bytes, and may have been made to look like many commits that begin and do not end:
+/// after so much reading it is taken for one, since refusing to start loses nothing.
+fn has_commit(bytes: &[u8], newest: Option<u64>) -> bool {
+    let mut budget = 16 * bytes.len() as u64;
+    for start in 1..bytes.len() {
         let rest = &bytes[start..];
         // Start, and the tag of its first item.
-        let is_likely = rest[0] == START && rest.get(13).is_some_and(|tag| [ITEM, CLEAR].contains(tag));
-        is_likely && Reader { from: rest, left: rest.len() as u64, bytes: Vec::new() }.commit().is_ok()
-    })
+        if rest[0] != START || !rest.get(13).is_some_and(|tag| [ITEM, CLEAR].contains(tag)) {
+            continue;
+        }
+        let mut reader = Reader { from: rest, left: rest.len() as u64, bytes: Vec::new() };
+        if reader.commit().is_ok_and(|number| newest.is_none_or(|it| it < number)) {
+            return true;
+        }
+        let read = (rest.len() - reader.from.len()) as u64;
+        match budget.checked_sub(read) {
+            Some(left) => budget = left,
+            None => return true,
+        }
+    }
+    false
 }
 
 enum Stop {
@@ -161,17 +189,17 @@ struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads one commit.
-    fn commit(&mut self) -> Result<(), Stop> {
+    /// Reads one commit; its sequence number.
+    fn commit(&mut self) -> Result<u64, Stop> {
         match self.tag()? {
             START => {}
             0 => return Err(Stop::Zeros),
             _ => return Err(Stop::Unreadable("no commit begins here")),
         }
-        let header: [u8; 12] = self.array()?;
-        let [a, b, c, d, ..] = header;
+        let count = u32::from_le_bytes(self.array()?);
+        let number = u64::from_le_bytes(self.array()?);
         let mut sum = Xxh3::new();
-        for _ in 0..u32::from_le_bytes([a, b, c, d]) {
+        for _ in 0..count {
             self.item(&mut sum)?;
         }
         if self.tag()? != END {
@@ -184,7 +212,7 @@ impl<R: Read> Reader<R> {
         if u64::from_le_bytes(expected) != sum.digest() {
             return Err(Stop::Unreadable("the checksum of a commit is wrong"));
         }
-        Ok(())
+        Ok(number)
     }
 
     fn item(&mut self, sum: &mut Xxh3) -> Result<(), Stop> {
@@ -225,5 +253,62 @@ impl<R: Read> Reader<R> {
         self.left -= N as u64;
         self.from.read_exact(&mut bytes).map_err(Stop::Failed)?;
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A commit of one item with this value, as the engine writes it.
+    fn commit(number: u64, value: &[u8]) -> Vec<u8> {
+        let mut item = vec![ITEM, 0, 0];
+        item.extend_from_slice(&1_u64.to_le_bytes());
+        item.extend_from_slice(&1_u16.to_le_bytes());
+        let len = u32::try_from(value.len()).unwrap().to_le_bytes();
+        item.extend([len, len].concat());
+        item.push(b'k');
+        item.extend_from_slice(value);
+        let mut sum = Xxh3::new();
+        sum.update(&item);
+        let end = [&[END][..], &sum.digest().to_le_bytes(), &TRAILER].concat();
+        [&[START][..], &1_u32.to_le_bytes(), &number.to_le_bytes(), &item, &end].concat()
+    }
+
+    fn tail(bytes: &[u8]) -> Option<(u64, bool)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.jnl");
+        fs::write(&path, bytes).unwrap();
+        let mut newest = None;
+        read_commits(&path, &mut newest).unwrap().map(|it| (it.at, it.has_more))
+    }
+
+    #[test]
+    fn tails_are_told_from_damage() {
+        let (one, two) = (commit(5, b"one"), commit(9, b"two"));
+        let end = one.len() as u64;
+        assert_eq!(tail(b""), None);
+        assert_eq!(tail(&[0; 100]), None);
+        assert_eq!(tail(&[&one[..], &two].concat()), None);
+        assert_eq!(tail(&[&one[..], &two, &[0; 300_000]].concat()), None);
+        assert_eq!(tail(&[&one[..], &two[..two.len() - 1]].concat()), Some((end, false)));
+        assert_eq!(tail(&[&one[..], &[0; 300_000], &two].concat()), Some((end, true)), "a hole");
+        assert_eq!(tail(&[&one[..], b"?", &two].concat()), Some((end, true)));
+        assert_eq!(tail(&[&two[..], &one].concat()), Some((two.len() as u64, true)), "the wrong order");
+        assert_eq!(
+            tail(&[&two[..], b"?", &one].concat()),
+            Some((two.len() as u64, false)),
+            "left from before"
+        );
+    }
+
+    #[test]
+    fn a_value_that_looks_like_many_commits_is_read_in_time() {
+        let begin = [&[START][..], &u32::MAX.to_le_bytes(), &u64::MAX.to_le_bytes(), &[CLEAR; 9]].concat();
+        let torn = commit(9, &begin.repeat(200_000));
+        let clears = commit(9, &[&begin[..], &[CLEAR; 4_000_000]].concat());
+        for torn in [torn, clears] {
+            assert_eq!(tail(&torn[..torn.len() - 9]).map(|it| it.0), Some(0));
+        }
     }
 }
