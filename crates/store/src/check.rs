@@ -20,6 +20,7 @@ use dunlin_packet::{packet_identifier::PacketId, topic::filter::TopicFilter};
 
 use crate::{
     check::words::{Lost, about, key_words},
+    scanning::{flow, scan_what_can_be_read},
     sessions::{SessionState, Sessions},
     store::{Store, StoreError},
 };
@@ -107,7 +108,7 @@ pub fn check(store: &dyn Store, tell: &mut dyn FnMut(&Finding)) -> Result<Checke
         flights: Flights::default(),
     };
     for (kind, name) in KINDS {
-        walk.range(&[kind], &[kind + 1], name)?;
+        walk.kind(kind, name)?;
         if kind == kind::MESSAGE {
             walk.leave_unused_bodies();
         }
@@ -145,39 +146,31 @@ struct Flights {
 }
 
 impl Walk<'_> {
-    fn range(&mut self, from: &[u8], to: &[u8], name: &str) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        let mut last = None;
+    fn kind(&mut self, kind: u8, name: &str) -> Result<(), StoreError> {
         let store = self.store;
-        let scanned = store.scan(from, to, &mut |key, value| {
+        let mut skipped = Vec::new();
+        let mut result = Ok(());
+        let each = &mut |key: &[u8], value: &[u8]| {
             result = self.record(key, value);
-            last = Some(key.to_vec());
-            match &result {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        });
-        match scanned.and(result) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                self.checked.unreadable += 1;
-                let after = last.map_or_else(|| "all of them".into(), |last| format!("after {}", key_words(&last)));
-                self.find(format!("{name}, {after}"), error.to_string());
-                Ok(())
-            }
-            result => result,
-        }
+            flow(&result)
+        };
+        scan_what_can_be_read(store, kind, each, &mut |error, last| {
+            let after = last.map_or_else(|| "the first ones".into(), |last| format!("after {}", key_words(last)));
+            skipped.push((format!("{name}, {after}"), error.to_string()));
+        })?;
+        result?;
+        self.checked.unreadable += skipped.len() as u64;
+        skipped.into_iter().for_each(|(about, what)| self.find(about, what));
+        Ok(())
     }
 
     /// All that is between the kinds.
     fn unknown_kinds(&mut self) -> Result<(), StoreError> {
-        let mut known: Vec<u8> = KINDS.iter().map(|(kind, _)| *kind).collect();
-        known.sort_unstable();
-        let mut from = 0;
-        for kind in known {
-            self.range(&[from], &[kind], "records of no known kind")?;
-            from = kind + 1;
+        let known = KINDS.map(|(kind, _)| kind);
+        for kind in (0..u8::MAX).filter(|kind| !known.contains(kind)) {
+            self.kind(kind, "records of no known kind")?;
         }
-        self.range(&[from], &[u8::MAX], "records of no known kind")
+        Ok(())
     }
 
     fn find(&mut self, about: String, what: String) {

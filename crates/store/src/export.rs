@@ -1,9 +1,6 @@
 //! All records as lines of text, which people and programs can read and [`import`](crate::import::import) takes back.
 
-use std::{
-    io::{self, Write},
-    ops::ControlFlow,
-};
+use std::io::{self, Write};
 
 use dunlin_broker::records::{
     key::{Key, Owner, kind},
@@ -13,6 +10,7 @@ use dunlin_broker::records::{
 use crate::{
     facts,
     line::{self, Line},
+    scanning::{flow, scan_what_can_be_read},
     sessions::Sessions,
     store::{Store, StoreError},
 };
@@ -35,6 +33,8 @@ pub struct Exported {
     pub records: u64,
     /// Records that are damaged, and were passed over.
     pub damaged: u64,
+    /// Ranges of records that the engine cannot read, and that were passed over.
+    pub unreadable: u64,
 }
 
 /// The kinds in the order of their lines: that of a restore, and then what is between Sessions and between shards.
@@ -55,7 +55,7 @@ const ORDER: [u8; 10] = [
 /// are. It needs memory for one record. `progress` is called with the number of records after each of them.
 ///
 /// # Errors
-/// Each [`ExportError`]. What was written then has no last line. Single damaged records are no error: they are counted.
+/// Each [`ExportError`]. What was written then has no last line. Damage is no error: what cannot be read is counted.
 pub fn export(
     store: &dyn Store,
     out: &mut dyn Write,
@@ -67,15 +67,15 @@ pub fn export(
     let mut sessions = Sessions::new(store);
     for kind in ORDER {
         let mut result = Ok(());
-        store.scan(&[kind], &[kind + 1], &mut |key, value| {
+        let mut unreadable = 0;
+        let each = &mut |key: &[u8], value: &[u8]| {
             result = export_one(key, value, &mut sessions, out, &mut exported);
             progress(exported.records);
-            match &result {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        })?;
+            flow(&result)
+        };
+        scan_what_can_be_read(store, kind, each, &mut |_, _| unreadable += 1)?;
         result?;
+        exported.unreadable += unreadable;
     }
     write_line(out, &Line::End { records: exported.records })?;
     out.flush()?;

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod import;
 mod line;
 pub mod memory;
+mod scanning;
 mod sessions;
 pub mod stat;
 pub mod store;
