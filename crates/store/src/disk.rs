@@ -1,5 +1,6 @@
 //! The engine that keeps records in a data folder.
 
+mod compact;
 mod engine;
 mod folder;
 mod journal;

@@ -6,9 +6,18 @@
 //! gathers the batches of all shards into groups, so that many of them share one wait for the disk.
 #![forbid(unsafe_code)]
 
+mod base64;
+pub mod check;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod disk;
+pub mod export;
+pub mod facts;
+pub mod import;
+mod line;
 pub mod memory;
+mod scanning;
+mod sessions;
+pub mod stat;
 pub mod store;
 pub mod writer;

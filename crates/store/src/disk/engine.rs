@@ -61,7 +61,7 @@ pub(super) enum Trouble {
 pub(super) struct Engine {
     folder: PathBuf,
     database: Database,
-    keyspaces: [Keyspace; NAMES.len()],
+    pub(super) keyspaces: [Keyspace; NAMES.len()],
 }
 
 impl Engine {
@@ -270,7 +270,7 @@ fn damaged(folder: &Path, what: &str) -> StoreError {
 }
 
 /// What an error of the engine means while reading.
-fn error_of(folder: &Path, error: fjall::Error) -> StoreError {
+pub(super) fn error_of(folder: &Path, error: fjall::Error) -> StoreError {
     use fjall::{Error, LsmError};
     let io = match error {
         Error::Io(error) | Error::Storage(LsmError::Io(error)) => error,
