@@ -59,7 +59,8 @@ impl Oracle {
                 delivery.is_met |= before.is_met;
                 delivery.is_taken |= before.is_taken;
             }
-            session.ghosts = before.in_flight.iter().map(|in_flight| before.ghost(in_flight)).collect();
+            session.ghosts.clone_from(&before.ghosts);
+            session.ghosts.extend(before.in_flight.iter().map(|in_flight| before.ghost(in_flight)));
         }
         for lost in &before[self.sessions.len()..] {
             let mut session = Session::new(Rc::clone(&lost.client), lost.shard, lost.opened);

@@ -85,7 +85,7 @@ impl Oracle {
     fn recalls(&mut self, sent: &Sent, packet_id: PacketId, delivery: usize) {
         let session = &mut self.sessions[sent.session];
         let is_same = |ghost: &&Ghost| ghost.packet_id == packet_id && ghost.key == sent.key;
-        if let Some(ghost) = session.ghosts.iter().find(is_same) {
+        if let Some(ghost) = session.ghosts.iter().rfind(is_same) {
             session.deliveries[delivery].is_met |= ghost.is_met;
             session.deliveries[delivery].is_taken |= ghost.is_taken;
         }
