@@ -190,9 +190,11 @@ fn run_check(place: &Place, is_repair: bool) -> Outcome {
             (0, 0) => {
                 format!("`dunlin store check --data-dir {} --repair` goes on without it", folder.display())
             }
-            (0, _) => "this cannot be repaired: restore a backup, or save the rest with `dunlin store export` and \
+            (0, _) => {
+                "this cannot be repaired: restore a backup, or save the rest with `dunlin store export` and \
                        import it into another folder"
-                .to_owned(),
+                    .to_owned()
+            }
             _ => "a newer version of the program has written some of it: use that one".to_owned(),
         };
         return Err(format!("{} is damaged: {advice}", folder.display()));
@@ -286,7 +288,8 @@ fn run_compact(place: &Place) -> Outcome {
     store.compact().map_err(words)?;
     drop(store);
     let after = size_of(&folder).map_err(words)?;
-    writeln!(io::stdout(), "before {}, now {}", bytes(before.records), bytes(after.records)).map_err(words)?;
+    writeln!(io::stdout(), "before {}, now {}", bytes(before.records), bytes(after.records))
+        .map_err(words)?;
     Ok(ExitCode::SUCCESS)
 }
 

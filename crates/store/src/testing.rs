@@ -7,9 +7,7 @@ use dunlin_broker::{
     message::{Message, MessageFacts, publisher_key},
     records::{
         batch::Batch,
-        content::{
-            BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent,
-        },
+        content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
         key::Owner,
         record::Record,
         writing::encode,

@@ -63,7 +63,11 @@ fn every_damaged_record_is_named_and_given_up() {
         (Key::Message(owner, NUMBER + 1), "a message in the queue of the Client `pump \"7\"`: ", 3),
         (Key::InFlight(owner, packet_id(3)), "the Packet Identifier 3 in flight to the Client", 1),
         (Key::Retained(0, "a/binary"), "the Retained Message, topic `a/binary`: ", 1),
-        (Key::Transit { from: ShardId(0), to: ShardId(1), number: 2 }, "a message on its way from shard 0", 1),
+        (
+            Key::Transit { from: ShardId(0), to: ShardId(1), number: 2 },
+            "a message on its way from shard 0",
+            1,
+        ),
     ];
     for (key, expected, gone) in cases {
         let key = match key {
@@ -102,7 +106,10 @@ fn a_message_without_its_body_is_lost() {
     damage(&store, Key::Body(shard(), NUMBER + 1), 0);
     let (_, told) = checked(&store);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("a message that several Sessions share, topic `a/ü`: its checksum"), "{told:?}");
+    assert!(
+        told[0].starts_with("a message that several Sessions share, topic `a/ü`: its checksum"),
+        "{told:?}"
+    );
     assert!(told[1].starts_with("a message in the queue of the Client `pump \"7\"`: it shares"), "{told:?}");
     assert_eq!(repaired(&store).len(), 3);
 }
