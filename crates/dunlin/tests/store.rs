@@ -73,9 +73,20 @@ impl Room {
         assert!(said.contains(expected), "{words}: {said}\nhas not\n{expected}");
     }
 
+    /// The data folder of the first format, as `format-1`.
+    fn unpack_sample(&self) {
+        let mut tar = Command::new("tar");
+        tar.arg("-xzf").arg(samples().join("format-1.tar.gz")).arg("-C").arg(self.0.path());
+        Program::start(&mut tar).await_exit().assert_success();
+    }
+
     fn open(&self, name: &str) -> Disk {
         Disk::open(&DiskOptions::new(self.path(name))).expect("it can be opened")
     }
+}
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")
 }
 
 fn lines_of<'t>(text: &'t str, kind: &str) -> Vec<&'t str> {
@@ -211,15 +222,34 @@ fn compacting_keeps_everything() {
     assert_eq!(room.store("export --data-dir @data").assert_success().text(), before);
 }
 
+/// What the engine itself cannot read is not repaired, but the rest is saved.
+#[test]
+fn what_the_engine_cannot_read_is_left_behind() {
+    let room = Room::new();
+    room.unpack_sample();
+    let table = room.path("format-1").join("records/keyspaces/1/tables/2");
+    let mut bytes = fs::read(&table).expect("the sample has its queues there");
+    bytes[100] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    let said = room.store("check --data-dir @format-1").assert_code(1);
+    assert!(said.text().contains("keyspaces/1/tables/2 is damaged: "), "{}", said.text());
+    room.refused("check --repair --data-dir @format-1", "this cannot be repaired");
+    room.refused("export --data-dir @format-1 --out @rest.jsonl", "unreadable places were left out");
+    let rest = room.text("rest.jsonl");
+    for (kind, count) in [("Session", 4), ("Subscription", 3), ("Will", 1), ("Message", 0), ("Retained", 1)] {
+        assert_eq!(lines_of(&rest, kind).len(), count, "{kind}");
+    }
+    room.store("import --data-dir @rest @rest.jsonl").assert_success();
+    room.store("check --data-dir @rest").assert_success();
+    Running::start(&room.path("rest"), 1).stop();
+}
+
 /// The first format of data folders: one that was written then is read for ever.
 #[test]
 fn a_data_folder_of_format_1_is_read() {
     let room = Room::new();
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
-    let sample = fs::read_to_string(samples.join("format-1.jsonl")).expect("the sample is there");
-    let mut tar = Command::new("tar");
-    tar.arg("-xzf").arg(samples.join("format-1.tar.gz")).arg("-C").arg(room.path(""));
-    Program::start(&mut tar).await_exit().assert_success();
+    let sample = fs::read_to_string(samples().join("format-1.jsonl")).expect("the sample is there");
+    room.unpack_sample();
     let text = room.store("export --data-dir @format-1").assert_success().text();
     // The first line names the program that has written it.
     let records = |text: &str| text.split_once('\n').expect("there are lines").1.to_owned();
@@ -240,7 +270,7 @@ fn a_data_folder_of_format_1_is_read() {
         assert!(!lines_of(&sample, kind).is_empty(), "the sample has no {kind}");
     }
     room.store("check --data-dir @format-1").assert_success();
-    fs::copy(samples.join("format-1.jsonl"), room.path("sample.jsonl")).unwrap();
+    fs::copy(samples().join("format-1.jsonl"), room.path("sample.jsonl")).unwrap();
     room.store("import --data-dir @copy @sample.jsonl").assert_success();
     assert_eq!(records(&room.store("export --data-dir @copy").assert_success().text()), records(&sample));
     let server = Running::start(&room.path("format-1"), 2);

@@ -1,3 +1,5 @@
+//! What a check finds, and what a repair leaves.
+
 use dunlin_broker::{
     message::Message,
     records::content::{SessionContent, WillContent},

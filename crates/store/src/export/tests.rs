@@ -1,3 +1,5 @@
+//! Exports, and imports of what was exported.
+
 use dunlin_broker::records::batch::Batch;
 
 use super::*;
