@@ -125,7 +125,8 @@ impl Host for Server {
     }
 
     fn crash_and_restart(&mut self) -> Result<(), String> {
-        Err("a Server with a data folder that outlives it is not there yet".into())
+        Server::crash_and_restart(self);
+        Ok(())
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Plan {
     pub leap_ms: u64,
     /// Percent of publications that are large.
     pub large_percent: u64,
+    /// After so many commits the Server crashes, on average.
+    pub commits_a_crash: u64,
     /// Percent of acts that end a connection.
     pub churn_percent: u64,
 }
@@ -59,6 +61,7 @@ impl Plan {
             small_time_ms: random.pick(&[1, 5, 40]),
             leap_ms: random.pick(&[1_000, 4_000, 15_000]),
             large_percent: random.pick(&[0, 2, 10]),
+            commits_a_crash: random.pick(&[30, 100, 400]),
             churn_percent: random.pick(&[2, 5, 12]),
         }
     }

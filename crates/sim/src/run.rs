@@ -32,6 +32,8 @@ pub struct Options {
     pub sabotage: Option<(Sabotage, u64)>,
     /// Whether lines are kept for a person.
     pub is_telling: bool,
+    /// Whether the Server crashes now and then, if it is a durable one.
+    pub is_crashing: bool,
 }
 
 /// Steps of a run of the usual length.
@@ -39,7 +41,7 @@ pub const STEPS: u64 = 30_000;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: STEPS, sabotage: None, is_telling: false }
+        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false }
     }
 }
 
@@ -65,6 +67,7 @@ pub struct Report {
 pub fn run(seed: u64, options: Options) -> Report {
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
+    world.is_crashing = options.is_crashing;
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
     let outcome = caught(|| world.live(options.steps));
     let failure = match outcome {
@@ -148,6 +151,7 @@ impl World {
 
     /// Everything under way arrives and is answered; then nothing may be owed.
     fn rest(&mut self) -> Check {
+        self.crash()?;
         self.settle()?;
         let mut resting: BTreeSet<LinkId> =
             self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link)).collect();

@@ -15,6 +15,7 @@ use crate::{
     describe,
     desk::{Desk, Task},
     disk::{Disk, Report},
+    doom::Doom,
     faults::Saboteur,
     lobby::{self, Lobby, Outcome},
     network::{End, LinkId, Network},
@@ -36,7 +37,7 @@ use crate::{
 pub struct World {
     pub(crate) plan: Plan,
     pub(crate) now_ms: u64,
-    began_ms: u64,
+    pub(crate) began_ms: u64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     pub(crate) oracle: Oracle,
@@ -44,6 +45,8 @@ pub struct World {
     pub(crate) lobby: Lobby,
     pub(crate) desks: Vec<Desk>,
     pub(crate) disk: Disk,
+    pub(crate) doom: Option<Doom>,
+    pub(crate) is_crashing: bool,
     pub(crate) clients: Vec<Client>,
     pub(crate) rogues: BTreeSet<LinkId>,
     pub(crate) last_number: u64,
@@ -57,11 +60,7 @@ impl World {
     pub fn new(seed: u64, steps: u64, trace: Trace) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::new(&mut random.fork(), steps);
-        // In a small table heads share places: shards are asked in vain.
-        let words = random.pick(&[64, Interest::WORDS]);
-        let interests = Interests::with_seed(words, plan.shards as u8, random.bits());
-        let desks = (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interests));
-        let desks = desks.collect();
+        let desks = Self::fresh_desks(&plan, &mut random);
         let oracle = Oracle::new(Arc::clone(&plan.settings), plan.shards);
         let clients = (0..plan.clients).map(|number| Client::new(number, &mut random, &plan)).collect();
         let now_ms = 1_700_000_000_000 + random.below(1 << 36);
@@ -76,11 +75,20 @@ impl World {
             lobby: Lobby::default(),
             desks,
             disk: Disk::default(),
+            doom: None,
+            is_crashing: false,
             clients,
             rogues: BTreeSet::new(),
             last_number: 0,
             saboteur: None,
         }
+    }
+
+    pub(crate) fn fresh_desks(plan: &Plan, random: &mut Random) -> Vec<Desk> {
+        // In a small table heads share places: shards are asked in vain.
+        let words = random.pick(&[64, Interest::WORDS]);
+        let interests = Interests::with_seed(words, plan.shards as u8, random.bits());
+        (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interests)).collect()
     }
 
     /// The conditions of this run.
@@ -124,10 +132,14 @@ impl World {
             2 => self.some_client_reads()?,
             3 => self.somebody_acts(),
             4 => self.network_fails(),
-            5 => self.commit()?,
+            5 if self.doom.is_none() => {
+                self.commit()?;
+                self.tempt_fate();
+            }
+            5 => {}
             _ => self.time_passes(),
         }
-        Ok(())
+        self.meets_doom()
     }
 
     /// Shards that can do something.
@@ -474,7 +486,7 @@ impl World {
     }
 
     /// The shard's turn ends: mail leaves, sockets are written, closed ones are closed.
-    fn flush(&mut self, index: usize) -> Check {
+    pub(crate) fn flush(&mut self, index: usize) -> Check {
         self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
         self.post(index);
         let mut dirty = Vec::new();
@@ -513,6 +525,7 @@ impl World {
             return;
         }
         self.network.write(seat.link, &pending[..count]);
+        self.oracle.is_heard(seat.link);
         seat.seen -= count;
         if desk.outbox.consume(id, count) && desk.outbox.wants_drained(id) {
             seat.is_drained = true;

@@ -6,7 +6,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
 };
 
 use dunlin_broker::{ids::ShardId, records::batch::Batch};
@@ -21,6 +21,8 @@ const NAME: &str = "what_was_reported_survives_a_kill";
 const SHARDS: u8 = 2;
 /// Batches after which a record is deleted.
 const WINDOW: u64 = 20;
+/// Batches that may wait for their commit.
+const AHEAD: u64 = 8;
 
 #[test]
 fn what_was_reported_survives_a_kill() {
@@ -100,28 +102,37 @@ fn write_for_ever(folder: &Path) {
     for shard in 0..SHARDS {
         number[usize::from(shard)] = last(&disk, shard);
     }
-    let writer =
-        Writer::start(disk, WriterOptions { shards: SHARDS, ..WriterOptions::default() }, |shard, report| {
+    let (sender, reports) = mpsc::channel();
+    let writer = Writer::start(
+        disk,
+        WriterOptions { shards: SHARDS, ..WriterOptions::default() },
+        move |shard, report| {
             if let Report::Committed { number } = report {
                 let mut out = std::io::stdout();
                 let _ = writeln!(out, "committed {} {number}", shard.0).and_then(|()| out.flush());
+                let _ = sender.send((shard.index(), number));
             }
-        })
-        .unwrap();
+        },
+    )
+    .unwrap();
     println!();
-    let mut batch = Batch::new();
+    let (mut batch, mut committed) = (Batch::new(), number);
     // For as long as it takes; and if nobody kills it, not for ever.
-    for _ in 0..1_000_000 {
+    for _ in 0..100_000 {
         for shard in 0..SHARDS {
-            let number = &mut number[usize::from(shard)];
-            *number += 1;
+            let index = usize::from(shard);
+            number[index] += 1;
             let key = |number: u64| [&[b'm', shard][..], &number.to_be_bytes()].concat();
-            batch.put_new(&key(*number), &vec![*number as u8; 1_000]);
-            batch.put(&[b's', shard], &number.to_be_bytes());
-            if *number > WINDOW {
-                batch.delete(&key(*number - WINDOW));
+            batch.put_new(&key(number[index]), &[number[index] as u8; 1_000]);
+            batch.put(&[b's', shard], &number[index].to_be_bytes());
+            if number[index] > WINDOW {
+                batch.delete(&key(number[index] - WINDOW));
             }
-            let _ = writer.submit(ShardId(shard), *number, &mut batch);
+            let _ = writer.submit(ShardId(shard), number[index], &mut batch);
+        }
+        while (0..number.len()).any(|index| number[index] > committed[index] + AHEAD) {
+            let (index, number) = reports.recv().unwrap();
+            committed[index] = number;
         }
     }
 }

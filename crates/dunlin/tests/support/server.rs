@@ -13,7 +13,7 @@ use super::{
 pub(crate) struct Server {
     program: Program,
     address: SocketAddr,
-    shards: usize,
+    options: Options,
     folder: TempDir,
 }
 
@@ -42,19 +42,14 @@ impl Server {
     /// Starts the program and waits until it says where it listens.
     pub(crate) fn with(options: &Options) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut program = Program::start(&mut command(options, folder.path()));
-        let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
-            line.contains("mqtt://127.0.0.1:")
-        });
-        let port: String = line
-            .split("mqtt://127.0.0.1:")
-            .nth(1)
-            .expect("the line was awaited for this")
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
-        Server { program, address: SocketAddr::from(([127, 0, 0, 1], port)), shards: options.shards, folder }
+        let (program, address) = start(options, folder.path());
+        Server { program, address, options: options.clone(), folder }
+    }
+
+    /// Kills the process at once and starts the program again on the same data folder, on another free port.
+    pub(crate) fn crash_and_restart(&mut self) {
+        self.program.kill();
+        (self.program, self.address) = start(&self.options, self.folder.path());
     }
 
     /// Where the Server listens.
@@ -64,7 +59,7 @@ impl Server {
 
     /// The number of shards it was started with; 0 if that was left to the program.
     pub(crate) fn shards(&self) -> usize {
-        self.shards
+        self.options.shards
     }
 
     /// The port as programs want it in an argument.
@@ -97,6 +92,23 @@ impl Server {
 /// The program with `arguments`, started and not waited for.
 pub(crate) fn dunlin(arguments: &[&str]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_dunlin")).args(arguments))
+}
+
+/// Starts the program and waits until it says where it listens.
+fn start(options: &Options, folder: &Path) -> (Program, SocketAddr) {
+    let mut program = Program::start(&mut command(options, folder));
+    let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
+        line.contains("mqtt://127.0.0.1:")
+    });
+    let port: String = line
+        .split("mqtt://127.0.0.1:")
+        .nth(1)
+        .expect("the line was awaited for this")
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
+    (program, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 fn command(options: &Options, folder: &Path) -> Command {

@@ -8,7 +8,7 @@ use crate::{
     network::LinkId,
     oracle::{
         messages::{Forwarded, MessageKey},
-        session::{Content, Delivery, Due, InFlight, publish_bytes_max},
+        session::{Content, Delivery, Due, Ghost, InFlight, publish_bytes_max},
         state::Oracle,
         subscriptions::{matches, outcome_of_one},
         words::{Check, broken},
@@ -64,6 +64,9 @@ impl Oracle {
             (Some(packet_id), _) => {
                 let delivery = self.sent_first(&sent)?;
                 self.count_quota(&sent, packet_id)?;
+                if publish.dup {
+                    self.recalls(&sent, packet_id, delivery);
+                }
                 self.goes_in_flight(sent, packet_id, delivery)
             }
             (None, _) => self.sent_first(&sent).map(|_| ()),
@@ -76,6 +79,16 @@ impl Oracle {
         let session = &self.sessions[session];
         let is_in_flight = session.in_flight.iter().any(|in_flight| in_flight.packet_id == packet_id);
         self.settings.is_durable && session.expiry_s > 0 && !is_in_flight
+    }
+
+    /// What the Client has got before a crash it has got.
+    fn recalls(&mut self, sent: &Sent, packet_id: PacketId, delivery: usize) {
+        let session = &mut self.sessions[sent.session];
+        let is_same = |ghost: &&Ghost| ghost.packet_id == packet_id && ghost.key == sent.key;
+        if let Some(ghost) = session.ghosts.iter().rfind(is_same) {
+            session.deliveries[delivery].is_met |= ghost.is_met;
+            session.deliveries[delivery].is_taken |= ghost.is_taken;
+        }
     }
 
     /// The Topic Name, which a Topic Alias may stand for. [MQTT-3.1.2-26] [MQTT-3.1.2-27]
@@ -384,6 +397,10 @@ impl Oracle {
         let Some(index) = self.session_of(link) else { return Ok(()) };
         let session = &mut self.sessions[index];
         let Some(number) = session.find_in_flight(packet_id).map(|in_flight| in_flight.delivery) else {
+            for ghost in session.ghosts.iter_mut().filter(|ghost| ghost.packet_id == packet_id) {
+                ghost.is_met = true;
+                ghost.is_taken |= !is_refused && qos == QoS::ExactlyOnce;
+            }
             return Ok(());
         };
         let delivery = &mut session.deliveries[number];

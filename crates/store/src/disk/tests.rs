@@ -348,3 +348,21 @@ fn after_a_failure_no_commit_is_tried() {
     assert_eq!(commit(&disk, |it| it.put(b"s1", b"")), Err(failure));
     assert_eq!(records(&disk).unwrap().len(), 0);
 }
+
+#[test]
+fn only_a_write_without_room_may_be_tried_again() {
+    let folder = temporary();
+    let disk = Disk::open(&small(folder.path())).unwrap();
+    let io = |kind: io::ErrorKind| fjall::Error::Io(kind.into());
+    let is_full = |error: StoreError| matches!(error, StoreError::Full { .. });
+    assert!(is_full(disk.judge(Trouble::Write(io(io::ErrorKind::StorageFull)))));
+    assert!(is_full(disk.judge(Trouble::Write(io(io::ErrorKind::QuotaExceeded)))));
+    for trouble in [
+        Trouble::Write(io(io::ErrorKind::Other)),
+        Trouble::Write(fjall::Error::Poisoned),
+        Trouble::Sync(io(io::ErrorKind::StorageFull)),
+        Trouble::Sync(io(io::ErrorKind::Other)),
+    ] {
+        assert!(matches!(disk.judge(trouble), StoreError::Failed { .. }));
+    }
+}
