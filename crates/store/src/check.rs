@@ -191,7 +191,8 @@ impl Walk<'_> {
 
     fn damaged(&mut self, key: &[u8], value: &[u8], error: RecordError) -> Result<(), StoreError> {
         let about = self.about(key, value)?;
-        if matches!(error, RecordError::Version(_)) {
+        // A key of another kind under a right checksum is a newer kind.
+        if matches!(error, RecordError::Version(_) | RecordError::Key) {
             self.checked.newer += 1;
         }
         match Key::decode(key) {
@@ -372,3 +373,6 @@ fn owner_of(key: Key<'_>) -> Option<Owner> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
