@@ -9,11 +9,12 @@ use super::{
     raw::Raw,
 };
 
-/// A running Server. Dropping it kills the process and removes its data.
+/// A Server and its data. Dropping it kills the process and removes the data.
 pub(crate) struct Server {
-    program: Program,
+    /// Nothing while it is down.
+    program: Option<Program>,
     address: SocketAddr,
-    shards: usize,
+    options: Options,
     folder: TempDir,
 }
 
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) config: Option<String>,
     /// Soft and hard limit on open files, if it is to be small.
     pub(crate) open_files_max: Option<u32>,
+    /// Variables of the environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -42,7 +45,15 @@ impl Server {
     /// Starts the program and waits until it says where it listens.
     pub(crate) fn with(options: &Options) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut program = Program::start(&mut command(options, folder.path()));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server { program: None, address, options: options.clone(), folder };
+        server.start_again();
+        server
+    }
+
+    /// Starts the program on the data that is there, at a new port, and waits until it says where it listens.
+    pub(crate) fn start_again(&mut self) {
+        let mut program = self.launch();
         let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
             line.contains("mqtt://127.0.0.1:")
         });
@@ -54,7 +65,45 @@ impl Server {
             .take_while(char::is_ascii_digit)
             .collect();
         let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
-        Server { program, address: SocketAddr::from(([127, 0, 0, 1], port)), shards: options.shards, folder }
+        self.address.set_port(port);
+        self.program = Some(program);
+    }
+
+    /// Starts the program on the data that is there, and does not wait for it.
+    pub(crate) fn launch(&self) -> Program {
+        assert!(self.program.is_none(), "one program uses a data folder at a time");
+        Program::start(&mut command(&self.options, self.folder.path()))
+    }
+
+    /// The number of shards from the next start on.
+    pub(crate) fn set_shards(&mut self, shards: usize) {
+        self.options.shards = shards;
+    }
+
+    /// Variables of the environment from the next start on.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.options.environment = environment;
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        drop(self.program.take().expect("the Server runs"));
+    }
+
+    /// Sends `signal` and waits at most `bound` for the end of the process; it can be started again.
+    pub(crate) fn end(&mut self, signal: &str, bound: Duration) -> Finished {
+        let program = self.running();
+        program.signal(signal);
+        self.program.take().expect("the Server runs").await_exit_within(bound)
+    }
+
+    fn running(&self) -> &Program {
+        self.program.as_ref().expect("the Server runs")
+    }
+
+    /// Waits for a line that the program prints or logs.
+    pub(crate) fn await_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.program.as_mut().expect("the Server runs").await_line(what, wanted)
     }
 
     /// Where the Server listens.
@@ -64,7 +113,7 @@ impl Server {
 
     /// The number of shards it was started with; 0 if that was left to the program.
     pub(crate) fn shards(&self) -> usize {
-        self.shards
+        self.options.shards
     }
 
     /// The port as programs want it in an argument.
@@ -74,7 +123,7 @@ impl Server {
 
     /// The process identifier of the Server.
     pub(crate) fn pid(&self) -> u32 {
-        self.program.pid()
+        self.running().pid()
     }
 
     /// A folder for files of the test, removed with the Server.
@@ -88,9 +137,8 @@ impl Server {
     }
 
     /// Sends `signal` and waits at most `bound` for the end of the process.
-    pub(crate) fn stop(self, signal: &str, bound: Duration) -> Finished {
-        self.program.signal(signal);
-        self.program.await_exit_within(bound)
+    pub(crate) fn stop(mut self, signal: &str, bound: Duration) -> Finished {
+        self.end(signal, bound)
     }
 }
 
@@ -110,6 +158,7 @@ fn command(options: &Options, folder: &Path) -> Command {
         }
     };
     command.args(["serve", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     if options.shards > 0 {
         command.args(["--shards", &options.shards.to_string()]);
     }
