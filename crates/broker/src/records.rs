@@ -4,3 +4,5 @@ pub mod batch;
 pub mod content;
 pub mod key;
 pub mod record;
+pub mod traces;
+pub mod writing;

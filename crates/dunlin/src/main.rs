@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
+mod store;
 
 /// An MQTT Server and the tools around it.
 #[derive(Debug, Parser)]
@@ -19,6 +21,8 @@ struct Arguments {
 enum Command {
     #[cfg(feature = "server")]
     Serve(serve::Serve),
+    #[cfg(feature = "server")]
+    Store(store::Store),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Tool(dunlin_cli::commands::Command),
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
     match arguments.command {
         #[cfg(feature = "server")]
         Command::Serve(arguments) => dunlin_server::serve::serve(&arguments.into()),
+        #[cfg(feature = "server")]
+        Command::Store(arguments) => arguments.run(),
         #[cfg(feature = "cli")]
         Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }

@@ -50,7 +50,7 @@ fn play_all(shards: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/conversations");
     let mut scripts = library::load(&folder).unwrap_or_else(|error| panic!("{error}"));
     let only = env::var("DUNLIN_CONVERSATIONS_ONLY").unwrap_or_default();
-    scripts.retain(|script| !script.is_for_memory_only && !script.has_crash() && script.file.contains(&only));
+    scripts.retain(|script| !script.is_for_memory_only && script.file.contains(&only));
     let elsewhere: Option<SocketAddr> = env::var("DUNLIN_CONVERSATIONS_ADDRESS").ok().map(|text| {
         text.parse().unwrap_or_else(|error| panic!("DUNLIN_CONVERSATIONS_ADDRESS={text}: {error}"))
     });
@@ -125,7 +125,8 @@ impl Host for Server {
     }
 
     fn crash_and_restart(&mut self) -> Result<(), String> {
-        Err("a Server with a data folder that outlives it is not there yet".into())
+        Server::crash_and_restart(self);
+        Ok(())
     }
 }
 

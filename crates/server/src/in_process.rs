@@ -15,15 +15,16 @@ use crate::{
 pub fn start(shards: u8) -> Result<Server, StartError> {
     let mut config = Config::default();
     config.server.shards = shards;
-    config.storage.is_memory_only = true;
     start_with(config, Chain::default())
 }
 
-/// Starts a Server with `config`, on a free port for this machine only, and with the providers of `chain`.
+/// Starts a Server with `config`, on a free port for this machine only, and with the providers of `chain`. It keeps nothing
+/// on the disk unless `config` names a data folder.
 ///
 /// # Errors
 /// Each [`StartError`].
 pub fn start_with(mut config: Config, chain: Chain) -> Result<Server, StartError> {
     config.listeners = loopback_listeners(0);
+    config.storage.is_memory_only |= config.server.data_dir.is_none();
     Server::start(&config, chain)
 }

@@ -1,8 +1,7 @@
 //! Where Sessions and messages are kept: opening the data folder, and what is known of the last run.
 
 use std::{
-    env, io,
-    os::unix::fs::DirBuilderExt,
+    env,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -50,15 +49,9 @@ fn default_data_dir() -> PathBuf {
 /// # Errors
 /// If the folder cannot be used, another process uses it, or what is in it cannot be read.
 pub fn open(folder: &Path, config: &StorageConfig) -> Result<Arc<Disk>, StoreError> {
-    make(folder)
-        .map_err(|error| StoreError::Folder { folder: folder.to_owned(), what: error.to_string() })?;
     let options =
-        DiskOptions { reserve: config.reserve_bytes, cache: config.cache_bytes, ..DiskOptions::default() };
-    Ok(Arc::new(Disk::open(folder, options)?))
-}
-
-fn make(folder: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+        DiskOptions { reserve: config.reserve_bytes, cache: config.cache_bytes, ..DiskOptions::new(folder) };
+    Ok(Arc::new(Disk::open(&options)?))
 }
 
 /// How the writer is to work.

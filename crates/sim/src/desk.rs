@@ -15,7 +15,10 @@ use dunlin_broker::{
 };
 use dunlin_packet::version::ProtocolVersion;
 
-use crate::network::{LinkId, Network};
+use crate::{
+    disk::Report,
+    network::{LinkId, Network},
+};
 
 /// A shard with all that its thread would own.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Desk {
     pub sent: u64,
     /// Letters that were ever handled.
     pub handled: u64,
+    /// What the disk has to tell.
+    pub reports: VecDeque<Report>,
     /// Clients at the door.
     pub arrivals: VecDeque<(LinkId, Box<ConnectRequest>, Vec<u8>)>,
     /// Sockets by number.
@@ -62,6 +67,8 @@ pub struct Seat {
 pub enum Task {
     /// The next letter.
     Mail,
+    /// What the disk has to tell next.
+    Report,
     /// The next Client at the door.
     Arrival,
     /// Bytes of a Client.
@@ -87,6 +94,7 @@ impl Desk {
             inbox: VecDeque::new(),
             sent: 0,
             handled: 0,
+            reports: VecDeque::new(),
             arrivals: VecDeque::new(),
             seats: BTreeMap::new(),
             questions: VecDeque::new(),
@@ -114,6 +122,16 @@ impl Desk {
         self.seats.remove(&id)
     }
 
+    /// What the broker has written to a connection since it was last looked at, also if it is held back.
+    pub fn unseen(&mut self, id: ConnectionId, seen: usize) -> Vec<u8> {
+        let backlog = self.outbox.backlog(id);
+        if backlog <= seen {
+            return Vec::new();
+        }
+        let buffer = self.outbox.buffer(id);
+        buffer[buffer.len() - backlog + seen..].to_vec()
+    }
+
     /// When the shard wants to be woken, in milliseconds of virtual time.
     #[must_use]
     pub fn next_timeout(&self) -> Option<u64> {
@@ -127,6 +145,9 @@ impl Desk {
         if !self.inbox.is_empty() {
             // Mail comes often, as from many threads.
             tasks.extend([Task::Mail; 3]);
+        }
+        if !self.reports.is_empty() {
+            tasks.push(Task::Report);
         }
         if !self.arrivals.is_empty() {
             tasks.push(Task::Arrival);

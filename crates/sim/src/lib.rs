@@ -5,8 +5,11 @@
 //! the [`oracle`], which knows what MQTT promises. The same seed gives the same run.
 #![forbid(unsafe_code)]
 
+pub mod crash;
 pub mod describe;
 pub mod desk;
+pub mod disk;
+pub mod doom;
 pub mod faults;
 pub mod lobby;
 pub mod network;

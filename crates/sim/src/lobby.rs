@@ -67,6 +67,11 @@ impl Lobby {
         self.guests.keys().copied()
     }
 
+    /// Forgets all connections, and says which there were.
+    pub fn clear(&mut self) -> Vec<LinkId> {
+        std::mem::take(&mut self.guests).into_keys().collect()
+    }
+
     /// Does one thing for a connection.
     pub fn step(&mut self, link: LinkId, network: &mut Network, random: &mut Random) -> Outcome {
         let Some(guest) = self.guests.get_mut(&link) else { return Outcome::Waits };

@@ -21,6 +21,7 @@ cargo sim --seeds N             many runs, 200 if nothing is said
   --from M                      the first seed (1)
   --jobs J                      runs at a time (as many as there are cores)
   --steps K                     steps of a run
+  --crashes                     half of the Servers crash now and then, and start again
   --tell                        with --seed: all that happened, also if all is well";
 
 /// What was asked for.
@@ -31,6 +32,13 @@ struct Command {
     jobs: u64,
     steps: u64,
     is_telling: bool,
+    is_crashing: bool,
+}
+
+impl Command {
+    fn options(&self) -> Options {
+        Options { steps: self.steps, is_crashing: self.is_crashing, ..Options::default() }
+    }
 }
 
 fn main() -> ExitCode {
@@ -50,11 +58,22 @@ fn main() -> ExitCode {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let mut command =
-        Command { seed: None, seeds: 200, from: 1, jobs: cores, steps: STEPS, is_telling: false };
+    let mut command = Command {
+        seed: None,
+        seeds: 200,
+        from: 1,
+        jobs: cores,
+        steps: STEPS,
+        is_telling: false,
+        is_crashing: false,
+    };
     while let Some(argument) = arguments.next() {
         if argument == "--tell" {
             command.is_telling = true;
+            continue;
+        }
+        if argument == "--crashes" {
+            command.is_crashing = true;
             continue;
         }
         let mut number = || {
@@ -74,7 +93,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
 }
 
 fn run_one(seed: u64, command: &Command) -> bool {
-    let report = run(seed, Options { steps: command.steps, is_telling: true, ..Options::default() });
+    let report = run(seed, Options { is_telling: true, ..command.options() });
     if command.is_telling {
         report.trace.last_lines(usize::MAX).for_each(|line| println!("{line}"));
     }
@@ -98,8 +117,7 @@ fn run_many(command: &Command) -> bool {
                     if place >= command.seeds {
                         return;
                     }
-                    let report =
-                        run(command.from + place, Options { steps: command.steps, ..Options::default() });
+                    let report = run(command.from + place, command.options());
                     note(&report, command, &mut total.lock().expect("no run panics while it counts"));
                 }
             });
@@ -117,7 +135,7 @@ fn run_many(command: &Command) -> bool {
         return short.is_empty();
     }
     println!("{} of {} seeds failed: {failed:?}", failed.len(), command.seeds);
-    let options = Options { steps: command.steps, is_telling: true, ..Options::default() };
+    let options = Options { is_telling: true, ..command.options() };
     tell(&run(failed[0], options), command);
     false
 }

@@ -22,15 +22,17 @@ pub struct Plan {
     pub rounds: u64,
     /// Inputs that a shard handles at most before it sends its mail.
     pub inputs_a_turn: u64,
-    /// How often a step is: a turn of a shard, of the lobby, a Client reading, a Client acting, the network failing,
-    /// time passing.
-    pub weights: [u64; 6],
+    /// How often a step is: a turn of a shard, of the lobby, a Client reading, a Client acting, the network failing, a
+    /// commit of the disk, time passing.
+    pub weights: [u64; 7],
     /// Milliseconds that pass at most when time passes a little.
     pub small_time_ms: u64,
     /// Milliseconds that pass at most when time leaps.
     pub leap_ms: u64,
     /// Percent of publications that are large.
     pub large_percent: u64,
+    /// After so many commits the Server crashes, on average.
+    pub commits_a_crash: u64,
     /// Percent of acts that end a connection.
     pub churn_percent: u64,
 }
@@ -53,11 +55,13 @@ impl Plan {
                 random.between(10, 60),
                 random.between(15, 45),
                 random.between(0, 2),
+                random.pick(&[1, 5, 20]),
                 random.between(2, 12),
             ],
             small_time_ms: random.pick(&[1, 5, 40]),
             leap_ms: random.pick(&[1_000, 4_000, 15_000]),
             large_percent: random.pick(&[0, 2, 10]),
+            commits_a_crash: random.pick(&[30, 100, 400]),
             churn_percent: random.pick(&[2, 5, 12]),
         }
     }
@@ -74,6 +78,7 @@ fn settings(random: &mut Random) -> Settings {
         session_expiry_max_s: random.pick(&[u32::MAX, u32::MAX, u32::MAX, 20]),
         maximum_packet_size: random.pick(&[20_000, 8 << 20]),
         connect_packet_size_max: 4_096,
+        is_durable: random.once_in(2),
         ..Settings::default()
     };
     if is_poor {

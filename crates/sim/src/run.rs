@@ -32,6 +32,8 @@ pub struct Options {
     pub sabotage: Option<(Sabotage, u64)>,
     /// Whether lines are kept for a person.
     pub is_telling: bool,
+    /// Whether the Server crashes now and then, if it is a durable one.
+    pub is_crashing: bool,
 }
 
 /// Steps of a run of the usual length.
@@ -39,7 +41,7 @@ pub const STEPS: u64 = 30_000;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: STEPS, sabotage: None, is_telling: false }
+        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false }
     }
 }
 
@@ -65,6 +67,7 @@ pub struct Report {
 pub fn run(seed: u64, options: Options) -> Report {
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
+    world.is_crashing = options.is_crashing;
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
     let outcome = caught(|| world.live(options.steps));
     let failure = match outcome {
@@ -148,6 +151,7 @@ impl World {
 
     /// Everything under way arrives and is answered; then nothing may be owed.
     fn rest(&mut self) -> Check {
+        self.crash()?;
         self.settle()?;
         let mut resting: BTreeSet<LinkId> =
             self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link)).collect();
@@ -164,7 +168,10 @@ impl World {
             self.oracle.checks_timeout(index, desk.next_timeout())?;
             self.oracle.checks_census(index, &desk.shard.census(), &resting)?;
         }
-        Ok(())
+        match &self.disk.left_overs()[..] {
+            [] => Ok(()),
+            left => broken("4.1", format!("left on the disk: {}", left.join(", ")), &[]),
+        }
     }
 
     /// Lets everything happen that can happen without anybody doing anything new.
@@ -182,6 +189,10 @@ impl World {
             for index in self.ready_desks() {
                 has_moved = true;
                 self.turn(index, 40)?;
+            }
+            if self.disk.has_pending() {
+                has_moved = true;
+                self.commit()?;
             }
             for index in 0..self.clients.len() {
                 has_moved |= self.client_reads(index, 1 << 20)?;
@@ -280,7 +291,10 @@ impl World {
                 return broken("MQTT-4.1.0-2", promise, &[]);
             }
         }
-        Ok(())
+        match self.disk.records() {
+            0 => Ok(()),
+            count => broken("MQTT-4.1.0-2", format!("all is over, but {count} records are left"), &[]),
+        }
     }
 
     /// The Server shuts down: all Clients are told and disconnected.

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use dunlin_broker::{
-    ids::ConnectionId,
+    ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, ConnectRequest, Input},
+    records::key::Key,
     routing::{interest::Interest, interests::Interests},
     slot::home_of,
 };
@@ -13,6 +14,8 @@ use dunlin_protocol::time::Instant;
 use crate::{
     describe,
     desk::{Desk, Task},
+    disk::{Disk, Report},
+    doom::Doom,
     faults::Saboteur,
     lobby::{self, Lobby, Outcome},
     network::{End, LinkId, Network},
@@ -34,13 +37,16 @@ use crate::{
 pub struct World {
     pub(crate) plan: Plan,
     pub(crate) now_ms: u64,
-    began_ms: u64,
+    pub(crate) began_ms: u64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     pub(crate) oracle: Oracle,
     pub(crate) network: Network,
     pub(crate) lobby: Lobby,
     pub(crate) desks: Vec<Desk>,
+    pub(crate) disk: Disk,
+    pub(crate) doom: Option<Doom>,
+    pub(crate) is_crashing: bool,
     pub(crate) clients: Vec<Client>,
     pub(crate) rogues: BTreeSet<LinkId>,
     pub(crate) last_number: u64,
@@ -54,11 +60,7 @@ impl World {
     pub fn new(seed: u64, steps: u64, trace: Trace) -> Self {
         let mut random = Random::new(seed);
         let plan = Plan::new(&mut random.fork(), steps);
-        // In a small table heads share places: shards are asked in vain.
-        let words = random.pick(&[64, Interest::WORDS]);
-        let interests = Interests::with_seed(words, plan.shards as u8, random.bits());
-        let desks = (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interests));
-        let desks = desks.collect();
+        let desks = Self::fresh_desks(&plan, &mut random);
         let oracle = Oracle::new(Arc::clone(&plan.settings), plan.shards);
         let clients = (0..plan.clients).map(|number| Client::new(number, &mut random, &plan)).collect();
         let now_ms = 1_700_000_000_000 + random.below(1 << 36);
@@ -72,11 +74,21 @@ impl World {
             network: Network::default(),
             lobby: Lobby::default(),
             desks,
+            disk: Disk::default(),
+            doom: None,
+            is_crashing: false,
             clients,
             rogues: BTreeSet::new(),
             last_number: 0,
             saboteur: None,
         }
+    }
+
+    pub(crate) fn fresh_desks(plan: &Plan, random: &mut Random) -> Vec<Desk> {
+        // In a small table heads share places: shards are asked in vain.
+        let words = random.pick(&[64, Interest::WORDS]);
+        let interests = Interests::with_seed(words, plan.shards as u8, random.bits());
+        (0..plan.shards).map(|index| Desk::new(index, plan.shards, &plan.settings, &interests)).collect()
     }
 
     /// The conditions of this run.
@@ -120,9 +132,14 @@ impl World {
             2 => self.some_client_reads()?,
             3 => self.somebody_acts(),
             4 => self.network_fails(),
+            5 if self.doom.is_none() => {
+                self.commit()?;
+                self.tempt_fate();
+            }
+            5 => {}
             _ => self.time_passes(),
         }
-        Ok(())
+        self.meets_doom()
     }
 
     /// Shards that can do something.
@@ -278,6 +295,7 @@ impl World {
         self.trace.mix(self.now_ms);
         match task {
             Task::Mail => self.deliver_mail(index),
+            Task::Report => self.report(index),
             Task::Arrival => self.let_in(index),
             Task::Bytes(id) => self.pass_bytes(index, id),
             Task::Gone(id) => self.tell_gone(index, id),
@@ -307,6 +325,31 @@ impl World {
         self.call(index, Input::Routed { from, mail }, None)?;
         self.oracle.handled_mail(index, self.desks[index].handled);
         Ok(())
+    }
+
+    /// What is pending becomes durable.
+    pub(crate) fn commit(&mut self) -> Check {
+        let Ok(reports) = self.disk.commit() else { return Ok(()) };
+        if !reports.is_empty() {
+            self.trace.note(|| format!("the disk commits: {reports:?}"));
+        }
+        for (shard, report) in reports {
+            self.desks[shard.index()].reports.push_back(report);
+        }
+        match self.disk.misused() {
+            [] => Ok(()),
+            [key, ..] => broken("none", format!("{:?} was used before", Key::decode(key)), &[]),
+        }
+    }
+
+    fn report(&mut self, index: usize) -> Check {
+        let Some(report) = self.desks[index].reports.pop_front() else { return Ok(()) };
+        self.trace.note(|| format!("shard {index} < {report:?}"));
+        let input = match report {
+            Report::Committed { number } => Input::Committed { batch: number },
+            Report::Page(page) => Input::Page(page),
+        };
+        self.call(index, input, None)
     }
 
     fn let_in(&mut self, index: usize) -> Check {
@@ -402,11 +445,10 @@ impl World {
                 desk.questions.push_back((seat.link, question.connection, question.data));
             }
         }
-        for (&id, seat) in &mut desk.seats {
-            let new = desk.outbox.pending(id)[seat.seen..].to_vec();
-            if new.is_empty() {
-                continue;
-            }
+        let seats: Vec<_> = desk.seats.iter().map(|(&id, seat)| (id, seat.seen)).collect();
+        for (id, seen) in seats {
+            let new = desk.unseen(id, seen);
+            let Some(seat) = desk.seats.get_mut(&id).filter(|_| !new.is_empty()) else { continue };
             let bytes = match &mut self.saboteur {
                 Some(saboteur) => {
                     let bytes = saboteur.tamper(seat.link, seat.version, &new);
@@ -444,7 +486,8 @@ impl World {
     }
 
     /// The shard's turn ends: mail leaves, sockets are written, closed ones are closed.
-    fn flush(&mut self, index: usize) -> Check {
+    pub(crate) fn flush(&mut self, index: usize) -> Check {
+        self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
         self.post(index);
         let mut dirty = Vec::new();
         self.desks[index].outbox.take_dirty(&mut dirty);
@@ -482,6 +525,7 @@ impl World {
             return;
         }
         self.network.write(seat.link, &pending[..count]);
+        self.oracle.is_heard(seat.link);
         seat.seen -= count;
         if desk.outbox.consume(id, count) && desk.outbox.wants_drained(id) {
             seat.is_drained = true;

@@ -26,3 +26,11 @@ fn seeds_differ() {
     let options = Options { steps: 500, ..Options::default() };
     assert_ne!(run(1, options).trace.hash(), run(2, options).trace.hash());
 }
+
+#[test]
+fn a_run_with_crashes_is_one_run() {
+    let options = Options { steps: 3_000, is_crashing: true, ..Options::default() };
+    let runs: Vec<_> = (1..=8).map(|seed| (run(seed, options), run(seed, options))).collect();
+    assert!(runs.iter().all(|(first, second)| first.trace.hash() == second.trace.hash()));
+    assert!(runs.iter().any(|(first, _)| first.tally.of("crashes") > 0));
+}

@@ -7,7 +7,7 @@ use dunlin_broker::records::batch::Change;
 /// Called with each record of a scan, key and value, until it answers `Break`.
 pub type Each<'f> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'f;
 
-/// Keeps records, ordered by key. Synchronous: each call returns when it is done.
+/// Keeps records, ordered by key. Synchronous: each call returns when it is done. A key has at least one byte.
 ///
 /// One thread commits; others may read meanwhile, and see each commit wholly or not at all.
 pub trait Store: Send + Sync {

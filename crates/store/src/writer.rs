@@ -349,11 +349,21 @@ impl Work {
 
     /// Waits for the disk, if something is not there and is due.
     fn sync_if(&mut self, is_due: impl FnOnce(Instant) -> bool) -> Result<(), StoreError> {
-        if self.unsynced_since.is_some_and(is_due) {
-            let started = Instant::now();
-            self.store.commit(&mut iter::empty(), true)?;
-            self.shared.statistics.note_sync(started.elapsed());
-            self.unsynced_since = None;
+        if !self.unsynced_since.is_some_and(is_due) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        match self.store.commit(&mut iter::empty(), true) {
+            Ok(()) => {
+                self.shared.statistics.note_sync(started.elapsed());
+                self.unsynced_since = None;
+            }
+            Err(StoreError::Full { .. }) if !self.shared.is_stopping.load(Ordering::Acquire) => {
+                // Tried again after another interval.
+                self.note_space(true);
+                (self.looked_at, self.unsynced_since) = (Some(started), Some(started));
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

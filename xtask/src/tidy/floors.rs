@@ -11,13 +11,13 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("protocol", &["packet"]),
     ("broker", &["packet", "protocol"]),
     ("client", &["protocol", "packet", "net"]),
-    ("store", &["broker"]),
+    ("store", &["packet", "protocol", "broker"]),
     ("auth", &["packet", "broker"]),
     ("cli", &["client", "packet", "net", "admin-api"]),
     ("cluster", &["broker", "store"]),
     ("sim", &["broker", "protocol", "packet", "store", "cluster"]),
     ("server", &["packet", "protocol", "broker", "net", "admin-api", "client", "store", "auth", "cluster"]),
-    ("dunlin", &["server", "cli"]),
+    ("dunlin", &["server", "store", "cli"]),
 ];
 /// What the simulator does without even in its tests.
 const NEVER_IN_SIM: [&str; 3] = ["dunlin-server", "dunlin-cli", "tokio"];

@@ -54,18 +54,7 @@ impl Server {
     /// Starts the program on the data that is there, at a new port, and waits until it says where it listens.
     pub(crate) fn start_again(&mut self) {
         let mut program = self.launch();
-        let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
-            line.contains("mqtt://127.0.0.1:")
-        });
-        let port: String = line
-            .split("mqtt://127.0.0.1:")
-            .nth(1)
-            .expect("the line was awaited for this")
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
-        self.address.set_port(port);
+        self.address = await_address(&mut program);
         self.program = Some(program);
     }
 
@@ -87,7 +76,7 @@ impl Server {
 
     /// `kill -9`, and waits until the process is gone.
     pub(crate) fn kill(&mut self) {
-        drop(self.program.take().expect("the Server runs"));
+        self.program.take().expect("the Server runs").kill();
     }
 
     /// Sends `signal` and waits at most `bound` for the end of the process; it can be started again.
@@ -104,6 +93,12 @@ impl Server {
     /// Waits for a line that the program prints or logs.
     pub(crate) fn await_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         self.program.as_mut().expect("the Server runs").await_line(what, wanted)
+    }
+
+    /// Kills the process at once and starts the program again on the same data folder, on another free port.
+    pub(crate) fn crash_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
     }
 
     /// Where the Server listens.
@@ -145,6 +140,22 @@ impl Server {
 /// The program with `arguments`, started and not waited for.
 pub(crate) fn dunlin(arguments: &[&str]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_dunlin")).args(arguments))
+}
+
+/// Waits until the program says where it listens.
+fn await_address(program: &mut Program) -> SocketAddr {
+    let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
+        line.contains("mqtt://127.0.0.1:")
+    });
+    let port: String = line
+        .split("mqtt://127.0.0.1:")
+        .nth(1)
+        .expect("the line was awaited for this")
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn command(options: &Options, folder: &Path) -> Command {

@@ -46,7 +46,7 @@ pub enum Phase {
 }
 
 /// One Network Connection that has come to its home shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     /// Its name.
     pub link: LinkId,
@@ -70,6 +70,8 @@ pub struct Connection {
     pub unread: Vec<u8>,
     /// Bytes after CONNECT that have been looked at.
     pub read: usize,
+    /// The Client may have got something.
+    pub is_heard: bool,
     /// CONNACK has been written.
     pub has_connack: bool,
     /// The misdeed has been read.
@@ -190,6 +192,7 @@ impl Connection {
             connected: 0,
             unread: Vec::new(),
             read: 0,
+            is_heard: false,
             has_connack: false,
             has_offended: false,
             is_silent: false,

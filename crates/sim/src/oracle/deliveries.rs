@@ -8,7 +8,7 @@ use crate::{
     network::LinkId,
     oracle::{
         messages::{Forwarded, MessageKey},
-        session::{Content, Delivery, Due, InFlight, publish_bytes_max},
+        session::{Content, Delivery, Due, Ghost, InFlight, publish_bytes_max},
         state::Oracle,
         subscriptions::{matches, outcome_of_one},
         words::{Check, broken},
@@ -54,19 +54,40 @@ impl Oracle {
         let has_properties = self.connection(link).version.has_properties();
         let sent = Sent { link, session, key, qos: publish.qos, content, has_properties };
         match (publish.packet_id, publish.dup) {
-            (Some(packet_id), true) => {
+            (Some(packet_id), true) if !self.may_be_first(session, packet_id) => {
                 let place = self.sent_again(&sent, packet_id)?;
                 self.count_quota(&sent, packet_id)?;
                 self.connection(link).resent = place + 1;
                 self.tally.count("messages sent again");
                 Ok(())
             }
-            (Some(packet_id), false) => {
+            (Some(packet_id), _) => {
                 let delivery = self.sent_first(&sent)?;
                 self.count_quota(&sent, packet_id)?;
+                if publish.dup {
+                    self.recalls(&sent, packet_id, delivery);
+                }
                 self.goes_in_flight(sent, packet_id, delivery)
             }
             (None, _) => self.sent_first(&sent).map(|_| ()),
+        }
+    }
+
+    /// What is held back until it is durable may be sent on a later connection for the first time, and the Server no longer
+    /// knows that: DUP says that it may be a second attempt (3.3.1.1).
+    fn may_be_first(&self, session: usize, packet_id: PacketId) -> bool {
+        let session = &self.sessions[session];
+        let is_in_flight = session.in_flight.iter().any(|in_flight| in_flight.packet_id == packet_id);
+        self.settings.is_durable && session.expiry_s > 0 && !is_in_flight
+    }
+
+    /// What the Client has got before a crash it has got.
+    fn recalls(&mut self, sent: &Sent, packet_id: PacketId, delivery: usize) {
+        let session = &mut self.sessions[sent.session];
+        let is_same = |ghost: &&Ghost| ghost.packet_id == packet_id && ghost.key == sent.key;
+        if let Some(ghost) = session.ghosts.iter().rfind(is_same) {
+            session.deliveries[delivery].is_met |= ghost.is_met;
+            session.deliveries[delivery].is_taken |= ghost.is_taken;
         }
     }
 
@@ -226,11 +247,13 @@ impl Oracle {
             let what = format!("{} altered: {:?}, published was {first:?}", sent.key, sent.content);
             return self.wrong(sent.link, "MQTT-3.3.2-18", what);
         }
+        // It may expire between the choice of its Packet Identifier and the commit.
+        let is_held_back = self.settings.is_durable && sent.qos > QoS::AtMostOnce;
         let is_in_time = unaltered.iter().any(|accept| {
             let left_ms = accept.expires_at_ms.map(|at| at.saturating_sub(now_ms));
             match (left_ms, expiry_s) {
                 (None, expiry_s) => expiry_s.is_none(),
-                (Some(0), _) => false,
+                (Some(0), _) => is_held_back,
                 (Some(_), None) => !sent.has_properties,
                 (Some(left_ms), Some(s)) => left_ms.abs_diff(u64::from(*s) * 1_000) < 1_000,
             }
@@ -374,6 +397,10 @@ impl Oracle {
         let Some(index) = self.session_of(link) else { return Ok(()) };
         let session = &mut self.sessions[index];
         let Some(number) = session.find_in_flight(packet_id).map(|in_flight| in_flight.delivery) else {
+            for ghost in session.ghosts.iter_mut().filter(|ghost| ghost.packet_id == packet_id) {
+                ghost.is_met = true;
+                ghost.is_taken |= !is_refused && qos == QoS::ExactlyOnce;
+            }
             return Ok(());
         };
         let delivery = &mut session.deliveries[number];

@@ -93,6 +93,18 @@ impl Oracle {
                 ),
             };
         };
+        if self.sessions[old].is_lost {
+            self.sessions[old].will = None; // Its Client is back in time.
+            self.ends_session(old);
+            return match connack.session_present {
+                false => Ok(false),
+                true => broken(
+                    "MQTT-3.2.2-2",
+                    format!("{name}: Session Present, but the Session ended with a crash"),
+                    &[&client],
+                ),
+            };
+        }
         let is_overdue = self.sessions[old].expires_at_ms.is_some_and(|at| at <= self.moment.now_ms);
         // Clients of 3.1 are told nothing: what must be is.
         let is_told = version != ProtocolVersion::V3_1 || is_overdue;

@@ -8,12 +8,12 @@ use std::{
 use crate::oracle::{messages::MessageKey, subscriptions::matches};
 
 /// All groups that have ever had a member, by their whole Topic Filter.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Groups {
     pub(crate) groups: BTreeMap<Rc<str>, Group>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
     /// Sessions that have ever been members, by number.
     pub(crate) members: BTreeSet<usize>,
@@ -26,7 +26,7 @@ pub(crate) struct Group {
 }
 
 /// A message that a member was sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) session: usize,
     /// Its number among the deliveries of the Session.

@@ -182,6 +182,7 @@ impl Oracle {
             payload: publish.payload.into(),
             properties: Forwarded::of(&publish.properties),
             is_sure: !connection.is_rogue(),
+            is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
             quiet: None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deliveries, and the dues that each of them may answer; no due is answered twice.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Matching<D> {
     /// For each delivery the dues it may answer, the likeliest first.
     choices: Vec<Vec<D>>,

@@ -111,6 +111,8 @@ pub struct Accept {
     pub properties: Forwarded,
     /// Whether the broker must have it; if not, it may.
     pub is_sure: bool,
+    /// Its publisher has been told that the broker has it.
+    pub is_acknowledged: bool,
     /// The broker refused it after all.
     pub is_refused: bool,
     /// For each shard, when its receivers were chosen at the latest.
@@ -142,7 +144,7 @@ impl Accept {
 }
 
 /// All accepted messages in the order of acceptance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Messages {
     accepts: Vec<Accept>,
     by_key: BTreeMap<MessageKey, Vec<usize>>,
@@ -189,6 +191,7 @@ impl Messages {
     pub fn answer(&mut self, number: usize, is_refused: bool) {
         self.accepts[number].is_refused = is_refused;
         self.accepts[number].is_sure |= !is_refused;
+        self.accepts[number].is_acknowledged |= !is_refused;
     }
 
     /// The numbers of all with this key that were not refused.
@@ -227,6 +230,23 @@ impl Messages {
             self.accepts[number].settled[shard] = Some(tick);
             settled.push(number);
         }
+        settled
+    }
+
+    /// After a crash nothing is under way any more: what was promised is handled now, the rest is lost. Returns messages
+    /// and shards in which their receivers are chosen now.
+    pub fn settle_all(&mut self, tick: Tick) -> Vec<(usize, usize)> {
+        self.unsent.iter_mut().for_each(Vec::clear);
+        self.waiting.iter_mut().for_each(VecDeque::clear);
+        let mut settled = Vec::new();
+        for (number, accept) in self.accepts.iter_mut().enumerate() {
+            for (shard, at) in accept.settled.iter_mut().enumerate().filter(|(_, at)| at.is_none()) {
+                *at = Some(tick);
+                accept.is_sure &= accept.qos > QoS::AtMostOnce;
+                settled.push((number, shard));
+            }
+        }
+        self.quiet(tick);
         settled
     }
 

@@ -7,6 +7,7 @@
 
 pub mod census;
 pub mod connection;
+pub mod crash;
 pub mod deliveries;
 pub mod endings;
 pub mod groups;

@@ -120,7 +120,7 @@ impl Oracle {
     /// Whether a message need not be sent after all.
     fn is_excused(&self, session: &Session, number: usize) -> bool {
         let accept = self.messages.get(number);
-        if accept.is_refused || accept.has_expired(self.moment.now_ms) {
+        if accept.is_refused || !accept.is_sure || accept.has_expired(self.moment.now_ms) {
             return true; // [MQTT-3.3.2-5]
         }
         if session.last_full >= accept.at.tick {

@@ -10,7 +10,7 @@ use crate::oracle::{messages::Messages, words::Tick};
 ///
 /// The home of the topic puts them in an order. Of two from one shard the later one comes later; of two from different
 /// shards only if the first had reached the home before the second was accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RetainedTopics {
     shards: usize,
     topics: BTreeMap<Rc<str>, Vec<usize>>,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// One life of a Session, from a CONNECT that begins it to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// The Client Identifier.
     pub client: Rc<str>,
@@ -64,6 +64,10 @@ pub struct Session {
     pub last_unhealthy: Tick,
     /// The last time a queue of its shard was full: what waited may have been dropped.
     pub last_full: Tick,
+    /// What was in flight at a crash, though the disk may not tell how far it was.
+    pub ghosts: Vec<Ghost>,
+    /// It did not outlive a crash.
+    pub is_lost: bool,
 }
 
 /// A QoS 1 or 2 message that the Client has not finished acknowledging.
@@ -87,6 +91,19 @@ pub struct InFlight {
     pub bytes_max: usize,
     /// It is too large for the present Network Connection, perhaps: then it counts as sent. [MQTT-3.1.2-25]
     pub may_be_dropped: bool,
+}
+
+/// A message that was in flight at a crash.
+#[derive(Clone, Debug)]
+pub struct Ghost {
+    /// Its Packet Identifier.
+    pub packet_id: PacketId,
+    /// Which message.
+    pub key: MessageKey,
+    /// It has reached the Client.
+    pub is_met: bool,
+    /// The application of the Client got it, with QoS 2.
+    pub is_taken: bool,
 }
 
 /// What a PUBLISH said, to compare a second attempt with.
@@ -191,6 +208,8 @@ impl Session {
             sizes: Vec::new(),
             last_unhealthy: opened,
             last_full: 0,
+            ghosts: Vec::new(),
+            is_lost: false,
         }
     }
 
@@ -241,6 +260,18 @@ impl Session {
     #[must_use]
     pub fn is_healthy_since(&self, first: Tick) -> bool {
         self.link.is_some() && self.last_unhealthy < first
+    }
+
+    /// Whether it outlives the end of the program.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.expiry_s > 0
+    }
+
+    /// Whether its Client is connected and has answered everything.
+    #[must_use]
+    pub fn is_resting(&self, resting: &BTreeSet<LinkId>) -> bool {
+        self.link.is_some_and(|link| resting.contains(&link))
     }
 
     /// The states that a Shared Subscription may have had at some time from `first` to `last`.

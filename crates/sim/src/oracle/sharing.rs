@@ -169,7 +169,12 @@ impl Oracle {
                 && session.share_states(filter, first, now.tick).all(|sub| sub.is_some())
         };
         let Some(steady) = members.iter().find(is_steady) else { return Finding::Excused };
-        let may_be_dropped = members.iter().any(|session| session.last_full >= first);
+        // What waits until it is durable counts as sent, and ends with QoS 2 with the Session.
+        let may_be_held = |session: &&Session| {
+            self.settings.is_durable && accept.qos == QoS::ExactlyOnce && session.ended.is_some()
+        };
+        let may_be_dropped = members.iter().any(may_be_held)
+            || members.iter().any(|session| session.is_lost || session.last_full >= first);
         let may_be_dropped = may_be_dropped
             || members.iter().any(|session| {
                 let is_fire_and_forget = accept.qos == QoS::AtMostOnce

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The model of everything behind the broker's face.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Oracle {
     pub(crate) settings: Arc<Settings>,
     pub(crate) moment: Moment,
@@ -44,13 +44,13 @@ pub struct Oracle {
 }
 
 /// A Client that has sent CONNECT, or something in its place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Announced {
     role: Role,
     connect: Option<Announcement>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Announcement {
     version: ProtocolVersion,
     client: Rc<str>,
@@ -349,6 +349,7 @@ fn will_of(will: &ConnectWill<'_>) -> Will {
             payload: will.payload.into(),
             properties: Forwarded::of(&will.properties),
             is_sure: true,
+            is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
             quiet: None,

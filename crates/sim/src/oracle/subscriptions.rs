@@ -53,10 +53,28 @@ impl<S: Default> Timeline<S> {
         self.changes[change].answered = Some(answered);
     }
 
+    /// All changes have taken effect by now.
+    pub fn answer_all(&mut self, now: Tick) {
+        for change in &mut self.changes {
+            change.answered.get_or_insert(now);
+        }
+    }
+
     /// The state after all changes.
     #[must_use]
     pub fn latest(&self) -> &S {
         &self.changes[self.changes.len() - 1].after
+    }
+
+    /// Whether a change that was asked for after `since` has been answered.
+    pub fn has_promised_since(&self, since: Tick) -> bool
+    where
+        S: PartialEq,
+    {
+        let pairs = self.changes.iter().zip(self.changes.iter().skip(1));
+        pairs.into_iter().any(|(before, change)| {
+            change.asked > since && change.answered.is_some() && change.after != before.after
+        })
     }
 
     /// Each state that may have been the real one at some time from `first` to `last`.

@@ -10,7 +10,7 @@ use dunlin_broker::{
     handshake::{Credentials, Handshake, Step},
     ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, ConnectRequest, Decision, Input},
-    limits::Settings,
+    limits::{Overflow, Settings},
     output::Outbox,
     permissions::Permissions,
     routing::{interest::Interest, interests::Interests, mail::Mail},
@@ -20,10 +20,8 @@ use dunlin_broker::{
 use dunlin_packet::{qos::QoS, reason_code::ReasonCode};
 use dunlin_protocol::time::Instant;
 
-use super::{
-    memory_store::MemoryStore,
-    play::{Player, Received},
-};
+use super::play::{Player, Received};
+use crate::disk::{Disk, Report};
 
 /// A Server in memory and the Clients of one conversation.
 pub struct MemoryPlayer {
@@ -33,7 +31,7 @@ pub struct MemoryPlayer {
     outboxes: Vec<Outbox>,
     /// Mail by receiver, in the order in which it was sent.
     mailboxes: Vec<VecDeque<(ShardId, Mail)>>,
-    store: MemoryStore,
+    disk: Disk,
     clients: BTreeMap<String, Client>,
     /// Who is behind a connection of a shard.
     names: BTreeMap<(ShardId, ConnectionId), String>,
@@ -77,7 +75,7 @@ impl MemoryPlayer {
             shards: fresh_shards(shards, &settings),
             outboxes: (0..shards).map(|_| Outbox::new(shards)).collect(),
             mailboxes: (0..shards).map(|_| VecDeque::new()).collect(),
-            store: MemoryStore::default(),
+            disk: Disk::default(),
             clients: BTreeMap::new(),
             names: BTreeMap::new(),
             opened: 0,
@@ -164,14 +162,16 @@ impl MemoryPlayer {
 
     /// Makes durable what is filed and says so, and answers what was asked; `false` if there was nothing.
     fn commit(&mut self) -> bool {
-        let committed = self.store.commit();
-        let pages = self.store.pages();
-        let is_any = !committed.is_empty() || !pages.is_empty();
-        for (shard, batch) in committed {
-            self.input(shard, Input::Committed { batch });
-        }
-        for (shard, page) in pages {
-            self.input(shard, Input::Page(page));
+        let reports = self.disk.commit().expect("this disk has no faults");
+        let is_any = !reports.is_empty();
+        for (shard, report) in reports {
+            self.input(
+                shard,
+                match report {
+                    Report::Committed { number } => Input::Committed { batch: number },
+                    Report::Page(page) => Input::Page(page),
+                },
+            );
         }
         is_any
     }
@@ -199,7 +199,7 @@ impl MemoryPlayer {
                 break;
             }
         }
-        self.store.take(shard, &mut self.outboxes[shard.index()]);
+        self.disk.take(shard, &mut self.outboxes[shard.index()]);
         for (to, mailbox) in self.mailboxes.iter_mut().enumerate() {
             mailbox.extend(self.outboxes[shard.index()].routes[to].drain(..).map(|mail| (shard, mail)));
         }
@@ -287,14 +287,14 @@ impl Player for MemoryPlayer {
             return Err("this broker in memory keeps nothing".into());
         }
         let shards = self.shards.len() as u8;
-        self.store.crash();
+        self.disk.crash();
         self.clients.clear();
         self.names.clear();
         self.shards = fresh_shards(shards, &self.settings);
         self.outboxes = (0..shards).map(|_| Outbox::new(shards)).collect();
         self.mailboxes = (0..shards).map(|_| VecDeque::new()).collect();
         for (id, (shard, outbox)) in (0..).map(ShardId).zip(self.shards.iter_mut().zip(&mut self.outboxes)) {
-            self.store.restore(shard, id, shards, outbox)?;
+            self.disk.restore(shard, id, shards, outbox)?;
             shard.restored(self.now, outbox);
         }
         self.settle();
@@ -361,6 +361,16 @@ fn read_settings(written: &[(String, String)]) -> Result<Settings, String> {
             "response_information" => settings.response_information = value.trim_matches('"').to_owned(),
             "queue_messages_max" => settings.queue_messages_max = read(key, value)?,
             "allow_empty_client_id" => settings.allow_empty_client_id = read(key, value)?,
+            "close_refused_3x" => settings.close_refused_3x = read(key, value)?,
+            "queue_overflow" => {
+                settings.queue_overflow = match value.trim_matches('"') {
+                    "drop-oldest" => Overflow::DropOldest,
+                    "drop-newest" => Overflow::DropNewest,
+                    "reject" => Overflow::Reject,
+                    "disconnect" => Overflow::Disconnect,
+                    _ => return Err(wrong()),
+                }
+            }
             "queue_bytes_max" => settings.queue_bytes_max = read(key, value)?,
             "queue_memory_bytes_max" => settings.queue_memory_bytes_max = read(key, value)?,
             "will_grace_s" => settings.will_grace_s = read(key, value)?,
@@ -394,9 +404,9 @@ mod tests {
                 .map_err(|error| format!("{}: {error}\n", script.file))
                 .and_then(|mut player| {
                     play::play(script, &mut player).map_err(|failure| failure.to_string())?;
-                    match player.store.left_overs().as_slice() {
+                    match player.disk.left_overs().as_slice() {
                         [] => Ok(()),
-                        left => Err(format!("{}: left in the store: {}\n", script.file, left.join(", "))),
+                        left => Err(format!("{}: left on the disk: {}\n", script.file, left.join(", "))),
                     }
                 });
             failures.extend(played.err());

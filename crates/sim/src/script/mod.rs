@@ -13,7 +13,6 @@ pub mod language;
 pub mod library;
 pub mod matching;
 pub mod memory;
-mod memory_store;
 pub mod packet;
 pub mod packet_text;
 pub mod parser;

@@ -329,6 +329,26 @@ fn an_interval_waits_for_the_disk_now_and_then() {
     assert_eq!(store.commits.load(Ordering::SeqCst), 2);
 }
 
+#[test]
+fn an_interval_has_patience_with_a_full_disk() {
+    let store = Arc::new(Puppet::default());
+    let durability = Durability::Interval(Duration::from_millis(1));
+    let (writer, reports) = start(&store, WriterOptions { durability, ..two() });
+    let _ = submit(&writer, A, 1, |it| it.put(b"s1", b"a"));
+    store.allow(1);
+    assert_eq!(committed(&reports), (A, 1));
+    // The wait for the disk has begun, or will.
+    store.wait_for(2);
+    *lock(&store.error) = Some(StoreError::Full { folder: "/data".into() });
+    store.allow(usize::MAX);
+    assert!(matches!(reports.recv_timeout(PATIENCE).unwrap(), (A, Report::Space { is_low: true })));
+    let _ = submit(&writer, A, 2, |it| it.put(b"s2", b"a"));
+    let is_committed = |report| matches!(report, (A, Report::Committed { number: 2 }));
+    assert!(reports.iter().any(is_committed));
+    writer.stop().unwrap();
+    assert!(store.syncs.load(Ordering::SeqCst) >= 1);
+}
+
 /// Each shard keeps a window of records, and sends mail to the next one.
 #[test]
 fn many_threads_lose_nothing() {
