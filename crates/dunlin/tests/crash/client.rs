@@ -238,7 +238,10 @@ impl Client {
     }
 
     /// The Server has ended, and all it sent was read.
-    pub(crate) fn server_ended(&mut self, stage: &mut Stage<'_>) {
+    pub(crate) fn server_ended(&mut self, was_killed: bool, stage: &mut Stage<'_>) {
+        if was_killed {
+            self.incoming.server_killed(self.book, stage);
+        }
         let was_leaving = self.phase == Phase::Leaving;
         if self.will.server_ended(stage) {
             // Whether DISCONNECT was heard is not known; who comes back soon need not know.

@@ -35,7 +35,12 @@ struct Entry {
     epoch: u32,
     /// Its place among all that came for the first time.
     place: u64,
+    at: Instant,
 }
+
+/// What comes with QoS 1 leaves the Server before it is on the disk, for it may come twice anyway. If it is so young when
+/// the Server is killed, it may come as if for the first time, or not, if nobody was promised it.
+const YOUNG: Duration = Duration::from_millis(500);
 
 /// What has come, by Packet Identifier.
 #[derive(Debug)]
@@ -79,6 +84,17 @@ impl Incoming {
         }
     }
 
+    /// The Server was killed.
+    pub(crate) fn server_killed(&mut self, book: usize, stage: &mut Stage<'_>) {
+        for entry in self.entries.values_mut().filter(|entry| entry.qos == 1 && entry.at + YOUNG > stage.now)
+        {
+            entry.progress = Progress::Done;
+            if let Some(number) = entry.number {
+                stage.ledger.spare(book, number);
+            }
+        }
+    }
+
     /// A PUBLISH has come; says what is wrong with it.
     pub(crate) fn came(&mut self, book: usize, arrival: &Arrival, stage: &mut Stage<'_>) -> Option<String> {
         let number = number_in(&arrival.payload);
@@ -90,7 +106,7 @@ impl Incoming {
         if arrival.qos == 0 {
             return Some("QoS 0 came, which nobody sent".to_owned());
         }
-        let is_again = match self.file(arrival, number) {
+        let is_again = match self.file(arrival, number, stage.now) {
             Ok(is_again) => is_again,
             Err(text) => return Some(text),
         };
@@ -103,7 +119,7 @@ impl Incoming {
     }
 
     /// Files it under its Packet Identifier, and tells whether it is a second attempt.
-    fn file(&mut self, arrival: &Arrival, number: Option<u64>) -> Result<bool, String> {
+    fn file(&mut self, arrival: &Arrival, number: Option<u64>, at: Instant) -> Result<bool, String> {
         let Arrival { packet_id, qos, is_dup, .. } = *arrival;
         let epoch = self.epoch;
         if !is_dup {
@@ -130,7 +146,7 @@ impl Incoming {
         }
         self.places += 1;
         let place = self.places;
-        self.entries.insert(packet_id, Entry { number, qos, progress: Progress::Held, epoch, place });
+        self.entries.insert(packet_id, Entry { number, qos, progress: Progress::Held, epoch, place, at });
         Ok(false)
     }
 

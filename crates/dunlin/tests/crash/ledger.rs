@@ -60,8 +60,8 @@ pub(crate) struct Span {
 pub(crate) struct Receipt {
     /// How often it came, the Server's second attempts not counted.
     pub(crate) times: u32,
-    /// The Packet Identifier it came with last.
-    pub(crate) packet_id: u16,
+    /// How often it may come more often than it was sent.
+    pub(crate) spare: u32,
 }
 
 /// One Session's Subscriptions and receipts.
@@ -261,9 +261,8 @@ impl Ledger {
         let key = (message.publisher, Rc::clone(&message.topic), message_qos);
         let receipt = self.books[book].receipts.entry(number).or_default();
         receipt.times += 1;
-        receipt.packet_id = packet_id;
         let times = receipt.times;
-        let allowed = if message_qos == 2 { 1 } else { sends };
+        let allowed = receipt.spare + if message_qos == 2 { 1 } else { sends };
         if times > allowed {
             let text = format!("{name} got a message {times} times that was sent {sends} times");
             return self.fault(&text, Some(number));
@@ -275,6 +274,13 @@ impl Ledger {
             }
         }
         self.check_wanted(book, number, qos);
+    }
+
+    /// What came to a Session may come once more, as if for the first time.
+    pub(crate) fn spare(&mut self, book: usize, number: u64) {
+        if let Some(receipt) = self.books[book].receipts.get_mut(&number) {
+            receipt.spare += 1;
+        }
     }
 
     /// Checks that a Subscription asked for the message, and that the QoS is the one it was granted.
@@ -351,13 +357,13 @@ impl Ledger {
     fn check_end(&mut self, number: u64) {
         let Some(message) = self.message(number) else { return };
         let allowed = if message.qos == 2 { 1 } else { message.sends };
-        let mut in_groups: BTreeMap<usize, u32> = BTreeMap::new();
+        let mut in_groups: BTreeMap<usize, u32> = BTreeMap::new(); // how often beyond what is spared
         let mut got_by = None;
         for book in &self.books {
             let Some(receipt) = book.receipts.get(&number) else { continue };
             got_by = Some(book.name.clone());
             if let Some(group) = book.group {
-                *in_groups.entry(group).or_default() += receipt.times;
+                *in_groups.entry(group).or_default() += receipt.times.saturating_sub(receipt.spare);
             }
         }
         let forbidden = match message.fate {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
 };
 
 use dunlin_packet::{
@@ -107,6 +107,10 @@ impl Link {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => self.is_closed = true,
             }
+        }
+        if self.is_closed {
+            // The Server need not wait for it; that it is gone already is no fault.
+            self.stream.shutdown(Shutdown::Both).unwrap_or(());
         }
         let (mut came, mut used) = (Vec::new(), 0);
         loop {

@@ -182,32 +182,29 @@ impl World {
     }
 
     fn end(&mut self) {
-        match self.random.pick(&self.plan.ends) {
+        let end = self.random.pick(&self.plan.ends);
+        match end {
             End::Kill => self.server.kill(),
-            End::Terminate => self.terminate(),
+            End::Terminate => self.server.signal("TERM"),
         }
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + STOP_MAX;
         loop {
             let mut is_read = true;
             self.each(|client, stage| is_read &= client.read_to_the_end(stage));
             if is_read {
                 break;
             }
-            assert!(Instant::now() < deadline, "the sockets of a Server that has ended are closed");
+            assert!(Instant::now() < deadline, "{end:?}: the sockets are still open after {STOP_MAX:?}");
             self.wait();
         }
-        self.each(|client, stage| client.server_ended(stage));
-    }
-
-    fn terminate(&mut self) {
-        let begin = Instant::now();
-        let finished = self.server.end("TERM", STOP_MAX);
-        if !finished.status.success() {
-            let text =
-                format!("after SIGTERM the Server ended with {}: {}", finished.status, finished.errors());
-            self.ledger.fault(&text, None);
+        if end == End::Terminate {
+            let finished = self.server.await_end(deadline.saturating_duration_since(Instant::now()));
+            if !finished.status.success() {
+                let text = format!("after SIGTERM it ended with {}: {}", finished.status, finished.errors());
+                self.ledger.fault(&text, None);
+            }
         }
-        assert!(begin.elapsed() <= STOP_MAX, "a graceful stop took {:?}", begin.elapsed());
+        self.each(|client, stage| client.server_ended(end == End::Kill, stage));
     }
 
     fn start_again(&mut self) {

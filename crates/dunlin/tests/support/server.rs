@@ -79,10 +79,13 @@ impl Server {
         self.program.take().expect("the Server runs").kill();
     }
 
-    /// Sends `signal` and waits at most `bound` for the end of the process; it can be started again.
-    pub(crate) fn end(&mut self, signal: &str, bound: Duration) -> Finished {
-        let program = self.running();
-        program.signal(signal);
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.running().signal(signal);
+    }
+
+    /// Waits at most `bound` for the end of the process; then it can be started again.
+    pub(crate) fn await_end(&mut self, bound: Duration) -> Finished {
         self.program.take().expect("the Server runs").await_exit_within(bound)
     }
 
@@ -133,7 +136,8 @@ impl Server {
 
     /// Sends `signal` and waits at most `bound` for the end of the process.
     pub(crate) fn stop(mut self, signal: &str, bound: Duration) -> Finished {
-        self.end(signal, bound)
+        self.signal(signal);
+        self.await_end(bound)
     }
 }
 
