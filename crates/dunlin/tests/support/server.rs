@@ -9,9 +9,10 @@ use super::{
     raw::Raw,
 };
 
-/// A running Server. Dropping it kills the process and removes its data.
+/// A Server and its data. Dropping it kills the process and removes the data.
 pub(crate) struct Server {
-    program: Program,
+    /// Nothing while it is down.
+    program: Option<Program>,
     address: SocketAddr,
     options: Options,
     folder: TempDir,
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) config: Option<String>,
     /// Soft and hard limit on open files, if it is to be small.
     pub(crate) open_files_max: Option<u32>,
+    /// Variables of the environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -42,14 +45,63 @@ impl Server {
     /// Starts the program and waits until it says where it listens.
     pub(crate) fn with(options: &Options) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (program, address) = start(options, folder.path());
-        Server { program, address, options: options.clone(), folder }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server { program: None, address, options: options.clone(), folder };
+        server.start_again();
+        server
+    }
+
+    /// Starts the program on the data that is there, at a new port, and waits until it says where it listens.
+    pub(crate) fn start_again(&mut self) {
+        let mut program = self.launch();
+        self.address = await_address(&mut program);
+        self.program = Some(program);
+    }
+
+    /// Starts the program on the data that is there, and does not wait for it.
+    pub(crate) fn launch(&self) -> Program {
+        assert!(self.program.is_none(), "one program uses a data folder at a time");
+        Program::start(&mut command(&self.options, self.folder.path()))
+    }
+
+    /// The number of shards from the next start on.
+    pub(crate) fn set_shards(&mut self, shards: usize) {
+        self.options.shards = shards;
+    }
+
+    /// Variables of the environment from the next start on.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.options.environment = environment;
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        self.program.take().expect("the Server runs").kill();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.running().signal(signal);
+    }
+
+    /// Waits at most `bound` for the end of the process; then it can be started again.
+    pub(crate) fn await_end(&mut self, bound: Duration) -> Finished {
+        self.program.take().expect("the Server runs").await_exit_within(bound)
+    }
+
+    fn running(&self) -> &Program {
+        self.program.as_ref().expect("the Server runs")
+    }
+
+    /// Waits for a line that the program prints or logs.
+    pub(crate) fn await_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.program.as_mut().expect("the Server runs").await_line(what, wanted)
     }
 
     /// Kills the process at once and starts the program again on the same data folder, on another free port.
     pub(crate) fn crash_and_restart(&mut self) {
-        self.program.kill();
-        (self.program, self.address) = start(&self.options, self.folder.path());
+        self.kill();
+        self.start_again();
     }
 
     /// Where the Server listens.
@@ -69,7 +121,7 @@ impl Server {
 
     /// The process identifier of the Server.
     pub(crate) fn pid(&self) -> u32 {
-        self.program.pid()
+        self.running().pid()
     }
 
     /// A folder for files of the test, removed with the Server.
@@ -83,9 +135,9 @@ impl Server {
     }
 
     /// Sends `signal` and waits at most `bound` for the end of the process.
-    pub(crate) fn stop(self, signal: &str, bound: Duration) -> Finished {
-        self.program.signal(signal);
-        self.program.await_exit_within(bound)
+    pub(crate) fn stop(mut self, signal: &str, bound: Duration) -> Finished {
+        self.signal(signal);
+        self.await_end(bound)
     }
 }
 
@@ -94,9 +146,8 @@ pub(crate) fn dunlin(arguments: &[&str]) -> Program {
     Program::start(Command::new(env!("CARGO_BIN_EXE_dunlin")).args(arguments))
 }
 
-/// Starts the program and waits until it says where it listens.
-fn start(options: &Options, folder: &Path) -> (Program, SocketAddr) {
-    let mut program = Program::start(&mut command(options, folder));
+/// Waits until the program says where it listens.
+fn await_address(program: &mut Program) -> SocketAddr {
     let line = program.await_line_within(Duration::from_secs(30), "mqtt://127.0.0.1:PORT", |line| {
         line.contains("mqtt://127.0.0.1:")
     });
@@ -108,7 +159,7 @@ fn start(options: &Options, folder: &Path) -> (Program, SocketAddr) {
         .take_while(char::is_ascii_digit)
         .collect();
     let port: u16 = port.parse().unwrap_or_else(|_| panic!("no port in the line {line:?}"));
-    (program, SocketAddr::from(([127, 0, 0, 1], port)))
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn command(options: &Options, folder: &Path) -> Command {
@@ -122,6 +173,7 @@ fn command(options: &Options, folder: &Path) -> Command {
         }
     };
     command.args(["serve", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     if options.shards > 0 {
         command.args(["--shards", &options.shards.to_string()]);
     }
