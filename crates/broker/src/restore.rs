@@ -224,6 +224,10 @@ impl State {
                 debug_assert!(is_free, "two messages in flight under {packet_id:?}");
             }
         }
+        for ((owner, _), packet_id) in restoring.in_flight.drain() {
+            // Its message was taken away before: what is left of it goes, too.
+            out.batch.delete_record(Key::InFlight(owner, packet_id));
+        }
         for number in std::mem::take(&mut restoring.orphans) {
             self.unfile_body(number, out);
         }

@@ -148,6 +148,7 @@ fn an_export_that_is_wrong_leaves_nothing_that_can_be_used() {
         let expected = "an import into it was not finished";
         room.refused(&format!("{words} --data-dir @copy"), expected);
     }
+    assert!(Running::refused(&room.path("copy"), 1).contains("an import into it was not finished"));
     room.store("import --data-dir @copy @good.jsonl").assert_success();
     let again = room.store("export --data-dir @copy").assert_success();
     assert_eq!(again.text(), good);
