@@ -282,10 +282,11 @@ impl Server {
             }
         }
         runtime.shutdown_background();
-        if let Some(storage) = self.storage.take()
-            && let Err(error) = storage.stop()
-        {
-            tracing::error!(%error, "not everything could be kept");
+        if let Some(storage) = self.storage.take() {
+            if let Err(error) = storage.stop() {
+                tracing::error!(%error, "not everything could be kept");
+            }
+            storage.tell_figures();
         }
     }
 }

@@ -92,6 +92,20 @@ impl StorageLink {
         self.writer.statistics()
     }
 
+    /// Tells the log what the writer has done.
+    pub(crate) fn tell_figures(&self) {
+        let figures = self.statistics().figures();
+        tracing::info!(
+            changes = figures.changes,
+            cancelled = figures.cancelled,
+            bytes = figures.bytes,
+            fsyncs = figures.syncs,
+            fsync_p50_us = figures.time.p50.as_micros(),
+            fsync_p99_us = figures.time.p99.as_micros(),
+            "what was made durable"
+        );
+    }
+
     /// Makes everything durable that was handed over.
     ///
     /// # Errors
