@@ -250,7 +250,7 @@ on_shards! {
 /// With all file descriptors in use nothing spins; when some are free again, service goes on.
 #[test]
 fn running_out_of_file_descriptors_is_survived() {
-    let options = Options { shards: 2, open_files_max: Some(96), config: None };
+    let options = Options { shards: 2, open_files_max: Some(96), ..Options::default() };
     let server = Server::with(&options);
     let mut friend = server.raw();
     friend.connect("friend");
