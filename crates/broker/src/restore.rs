@@ -40,11 +40,11 @@ pub fn ranges_to_restore(shard: ShardId, shards: u8) -> impl Iterator<Item = (Ve
             (range(slot), range(slot + 1))
         })
     });
-    let transits = (0..shards).map(move |from| {
-        let range = |to: u8| vec![kind::TRANSIT, from, to];
-        (range(shard.0), range(shard.0 + 1))
-    });
-    by_slot.chain(transits)
+    let range = |from: u8, to: u8| (vec![kind::TRANSIT, from, to], vec![kind::TRANSIT, from, to + 1]);
+    // Its own mail is delivered by the receivers; but no number may come twice.
+    let written = (0..shards).map(move |peer| range(shard.0, peer));
+    let received = (0..shards).map(move |peer| range(peer, shard.0));
+    by_slot.chain(written).chain(received)
 }
 
 impl Shard {
@@ -94,6 +94,7 @@ impl State {
                 let old = self.retained.keep(message.topic_name(), message.clone());
                 self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
             }
+            Record::Transit { from, number, .. } if from == self.id => self.filing.note_number(number),
             Record::Transit { from, number, content, .. } => {
                 let content = match content {
                     TransitContent::Publish(message) => TransitOf::Publish(message),
@@ -161,7 +162,7 @@ impl State {
         match state {
             InFlightState::Sent => drop(self.restoring().in_flight.insert((owner, number), packet_id)),
             InFlightState::Released => {
-                let flight = Flight { number, packet_id, delivery: None };
+                let flight = Flight { packet_id, delivery: None };
                 self.restoring().flights.entry(index).or_default().push(flight);
             }
         }
@@ -204,7 +205,7 @@ impl State {
             None => queue.push(delivery),
             Some(packet_id) => {
                 delivery.filed.has_state = sent.is_some();
-                let flight = Flight { number, packet_id, delivery: Some(delivery) };
+                let flight = Flight { packet_id, delivery: Some(delivery) };
                 self.restoring().flights.entry(index).or_default().push(flight);
             }
         }
@@ -213,15 +214,19 @@ impl State {
     fn restored(&mut self, now: Instant, out: &mut Outbox) {
         let mut restoring = self.restoring.take().unwrap_or_default();
         for (index, mut flights) in restoring.flights.drain() {
-            flights.sort_unstable_by_key(|flight| flight.number);
+            sort_by_sending(&mut flights);
             let outbound = &mut self.sessions[index].outbound;
-            for Flight { packet_id, delivery, .. } in flights {
+            for Flight { packet_id, delivery } in flights {
                 let is_free = match delivery {
                     Some(delivery) => outbound.restore_publish(packet_id, delivery.qos, delivery),
                     None => outbound.restore_pubrel(packet_id),
                 };
                 debug_assert!(is_free, "two messages in flight under {packet_id:?}");
             }
+        }
+        for ((owner, _), packet_id) in restoring.in_flight.drain() {
+            // Its message was taken away before: what is left of it goes, too.
+            out.batch.delete_record(Key::InFlight(owner, packet_id));
         }
         for number in std::mem::take(&mut restoring.orphans) {
             self.unfile_body(number, out);
@@ -273,6 +278,10 @@ impl State {
     fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
         let Some(mut restoring) = self.restoring.take() else { return };
         for (index, left_at) in restoring.left_at {
+            if left_at.is_none() {
+                // From now on it is known, however often the program ends.
+                self.file_session_as(index, Some(last_alive), out);
+            }
             self.resume_time(now, index, left_at.unwrap_or(last_alive), out);
         }
         restoring.transits.sort_unstable_by_key(|transit| (transit.number, transit.from));
@@ -311,7 +320,42 @@ impl State {
     }
 }
 
+/// Packet Identifiers are given in sequence, from 65,535 on to 1: those in flight lie together on a circle, and the first
+/// is behind the widest gap.
+fn sort_by_sending(flights: &mut [Flight]) {
+    flights.sort_unstable_by_key(|flight| flight.packet_id.value());
+    let ids = || flights.iter().map(|flight| u32::from(flight.packet_id.value()));
+    let Some(last) = ids().next_back() else { return };
+    let before = std::iter::once(last).chain(ids());
+    let around = u32::from(u16::MAX);
+    let gaps = before.zip(ids()).map(|(before, id)| (id + around - before) % around);
+    let widest = gaps.enumerate().max_by_key(|&(index, gap)| (gap, std::cmp::Reverse(index)));
+    flights.rotate_left(widest.map_or(0, |(index, _)| index));
+}
+
 fn will_of(content: WillContent) -> Box<Will> {
     let WillContent { delay_s, expiry_s, message } = content;
     Box::new(Will { message, delay_s, expiry_s, due_at: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_in_flight_comes_in_the_order_of_sending() {
+        for (ids, expected) in [
+            (vec![], vec![]),
+            (vec![9], vec![9]),
+            (vec![5, 3, 4], vec![3, 4, 5]),
+            (vec![2, 65_535, 1, 65_500], vec![65_500, 65_535, 1, 2]),
+            (vec![300, 1, 65_000, 2], vec![65_000, 1, 2, 300]),
+        ] {
+            let flight = |id| Flight { packet_id: PacketId::new(id).expect("no zero"), delivery: None };
+            let mut flights: Vec<_> = ids.into_iter().map(flight).collect();
+            sort_by_sending(&mut flights);
+            let sorted: Vec<u16> = flights.iter().map(|flight| flight.packet_id.value()).collect();
+            assert_eq!(sorted, expected);
+        }
+    }
 }

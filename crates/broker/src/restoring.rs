@@ -25,7 +25,6 @@ pub(crate) struct Restoring {
 /// A message or PUBREL that was in flight.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    pub(crate) number: u64,
     pub(crate) packet_id: PacketId,
     pub(crate) delivery: Option<Delivery>,
 }

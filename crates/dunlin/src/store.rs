@@ -31,10 +31,12 @@ use dunlin_store::{
 use self::{
     progress::Progress,
     show::{bytes, show_checked, show_stat, stat_as_json},
+    size::size_of,
 };
 
 mod progress;
 mod show;
+mod size;
 
 /// Looks into the data folder: checks, exports, imports, counts
 ///
@@ -292,32 +294,3 @@ fn run_compact(place: &Place) -> Outcome {
         .map_err(words)?;
     Ok(ExitCode::SUCCESS)
 }
-
-/// How much of the disk a data folder takes, in bytes.
-#[derive(Clone, Copy, Default)]
-struct Size {
-    /// What is kept.
-    records: u64,
-    /// Held in reserve, for when the disk is full.
-    reserve: u64,
-}
-
-fn size_of(folder: &Path) -> io::Result<Size> {
-    use std::os::unix::fs::MetadataExt;
-    let mut size = Size::default();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let facts = entry.metadata()?;
-        if facts.is_dir() {
-            size.records += size_of(&entry.path())?.records;
-        } else if entry.file_name() == "reserve" {
-            size.reserve += facts.blocks() * BLOCK;
-        } else {
-            size.records += facts.blocks() * BLOCK;
-        }
-    }
-    Ok(size)
-}
-
-/// Bytes of the blocks in which the system counts.
-const BLOCK: u64 = 512;

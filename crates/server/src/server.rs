@@ -313,7 +313,9 @@ fn start_storage(
     if config.storage.is_memory_only {
         return Ok((None, LastRun::default()));
     }
-    let store = storage::open(&storage::data_dir(config), &config.storage)?;
+    let folder = storage::data_dir(config);
+    let store = storage::open(&folder, &config.storage)?;
+    dunlin_store::facts::refuse_unfinished_import(&*store, &folder)?;
     let last_run = LastRun::read(&*store)?;
     if last_run.shards != Some(shards) {
         if let Some(before) = last_run.shards {

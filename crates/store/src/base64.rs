@@ -6,7 +6,8 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let bits =
+            chunk.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
         for index in 0..4 {
             match index <= chunk.len() {
                 true => text.push(LETTERS[(bits >> (18 - 6 * index) & 63) as usize].into()),
@@ -62,8 +63,14 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_rfc_hold() {
-        let examples =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let examples = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (bytes, text) in examples {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
@@ -74,7 +81,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_none() {
-        for wrong in ["A", "AAA", "A===", "====", "Zh==", "Zm9=", "Zg==Zg==", "Zg=g", "Zm9v\n", "Z-9v", "Zmé"] {
+        for wrong in ["A", "AAA", "A===", "====", "Zh==", "Zm9=", "Zg==Zg==", "Zg=g", "Zm9v\n", "Z-9v", "Zmé"]
+        {
             assert_eq!(decode(wrong), None, "{wrong}");
         }
     }

@@ -155,7 +155,8 @@ impl Walk<'_> {
             flow(&result)
         };
         scan_what_can_be_read(store, kind, each, &mut |error, last| {
-            let after = last.map_or_else(|| "the first ones".into(), |last| format!("after {}", key_words(last)));
+            let after =
+                last.map_or_else(|| "the first ones".into(), |last| format!("after {}", key_words(last)));
             skipped.push((format!("{name}, {after}"), error.to_string()));
         })?;
         result?;
@@ -190,7 +191,8 @@ impl Walk<'_> {
 
     fn damaged(&mut self, key: &[u8], value: &[u8], error: RecordError) -> Result<(), StoreError> {
         let about = self.about(key, value)?;
-        if matches!(error, RecordError::Version(_)) {
+        // A key of another kind under a right checksum is a newer kind.
+        if matches!(error, RecordError::Version(_) | RecordError::Key) {
             self.checked.newer += 1;
         }
         match Key::decode(key) {
@@ -276,12 +278,7 @@ impl Walk<'_> {
         }
     }
 
-    fn message(
-        &mut self,
-        owner: Owner,
-        number: u64,
-        content: MessageContent<'_>,
-    ) -> Result<(), StoreError> {
+    fn message(&mut self, owner: Owner, number: u64, content: MessageContent<'_>) -> Result<(), StoreError> {
         self.look_at_flights(owner)?;
         let key = Key::Message(owner, number).to_bytes();
         if matches!(content.body, BodyContent::Shared { .. })
@@ -292,7 +289,10 @@ impl Walk<'_> {
                 let about = self.about(&key, &[])?;
                 self.checked.repair.delete(&key);
                 self.delete_flight(owner, number);
-                self.find(about, "it shares its text with other Sessions, and that is missing: it is lost".into());
+                self.find(
+                    about,
+                    "it shares its text with other Sessions, and that is missing: it is lost".into(),
+                );
                 return Ok(());
             };
             *is_used = true;
@@ -373,3 +373,6 @@ fn owner_of(key: Key<'_>) -> Option<Owner> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

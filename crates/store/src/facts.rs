@@ -19,7 +19,8 @@ pub fn refuse_unfinished_import(store: &dyn Store, folder: &Path) -> Result<(), 
     if !has_unfinished_import(store)? {
         return Ok(());
     }
-    let what = "an import into it was not finished, so that only a part is there: `dunlin store import` begins anew";
+    let what =
+        "an import into it was not finished, so that only a part is there: `dunlin store import` begins anew";
     Err(StoreError::Folder { folder: folder.to_owned(), what: what.into() })
 }
 

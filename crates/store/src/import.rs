@@ -143,7 +143,8 @@ impl<'s> Import<'s> {
 
     /// Takes over the record of one line. Returns what is wrong with it, if anything is.
     fn take_one(&mut self) -> Result<Option<&'static str>, StoreError> {
-        let Some(Change::Put { key, value } | Change::PutNew { key, value }) = self.one.changes().next() else {
+        let Some(Change::Put { key, value } | Change::PutNew { key, value }) = self.one.changes().next()
+        else {
             return Ok(None);
         };
         if [FORMAT, IMPORT].iter().any(|name| key == Key::Fact(name).to_bytes()) {

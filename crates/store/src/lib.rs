@@ -20,4 +20,6 @@ mod scanning;
 mod sessions;
 pub mod stat;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod writer;

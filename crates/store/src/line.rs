@@ -289,14 +289,16 @@ impl<'a> Line<'a> {
                 TopicFilter::parse(topic_filter).map_err(|error| format!("`topic_filter`: {error}"))?;
                 Record::Subscription(session.owner()?, topic_filter, self.subscription()?)
             }
-            Self::Will { session, will_delay_interval_s, message_expiry_interval_s, message } => Record::Will(
-                session.owner()?,
-                WillContent {
-                    delay_s: *will_delay_interval_s,
-                    expiry_s: *message_expiry_interval_s,
-                    message: message.message()?,
-                },
-            ),
+            Self::Will { session, will_delay_interval_s, message_expiry_interval_s, message } => {
+                Record::Will(
+                    session.owner()?,
+                    WillContent {
+                        delay_s: *will_delay_interval_s,
+                        expiry_s: *message_expiry_interval_s,
+                        message: message.message()?,
+                    },
+                )
+            }
             Self::InFlight { session, packet_identifier, sent, number } => {
                 let state = match sent {
                     SentPacket::Publish => InFlightState::Sent,
@@ -406,11 +408,7 @@ impl<'a> Line<'a> {
 
 const WRONG_KIND: &str = "it is a line of another kind";
 
-fn subscription_line<'a>(
-    session: SessionName<'a>,
-    filter: &'a str,
-    subscription: &Subscription,
-) -> Line<'a> {
+fn subscription_line<'a>(session: SessionName<'a>, filter: &'a str, subscription: &Subscription) -> Line<'a> {
     let options = subscription.options;
     Line::Subscription {
         session,

@@ -129,7 +129,7 @@ impl Count {
                 | TransitContent::Retain(message)
                 | TransitContent::Share(_, message)) = content;
                 stat.mail.add(message.size());
-            },
+            }
         }
     }
 

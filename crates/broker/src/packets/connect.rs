@@ -59,6 +59,8 @@ impl State {
             self.refuse(id, &request, ReasonCode::QuotaExceeded, reason, out);
             return Vec::new();
         }
+        // The end of a kept Session must not be taken back by a crash either.
+        let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
         let (index, session_present) = self.open_session(now, old, &mut request, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
@@ -71,7 +73,7 @@ impl State {
         self.sessions[index].connection = Some(id);
         self.file_session(now, index, out);
         self.file_will(index, out);
-        if self.sessions[index].is_kept() {
+        if self.settings.is_durable && (was_kept || self.sessions[index].is_kept()) {
             self.hold_connack(id, out);
         }
         self.arm_keep_alive(now, id);

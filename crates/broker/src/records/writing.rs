@@ -62,8 +62,7 @@ fn encode_message(owner: Owner, number: u64, content: &MessageContent<'_>, batch
             // memory.
             let topic_name = TopicName::parse("-").expect("it is one");
             let payload = vec![0; (*size as usize).saturating_sub(topic_name.as_str().len())];
-            let facts =
-                MessageFacts { qos: QoS::AtMostOnce, retain: false, expires_at: None, publisher: 0 };
+            let facts = MessageFacts { qos: QoS::AtMostOnce, retain: false, expires_at: None, publisher: 0 };
             parts(View { topic_name, properties: &[], payload: &payload, facts }, true);
         }
     }
@@ -119,11 +118,7 @@ mod tests {
         let records = [
             Record::Fact { name: "shards", value: &[2] },
             Record::Session(owner, SessionContent { client_id: "c", expiry_s: 60, left_at: None }),
-            Record::Subscription(
-                owner,
-                "a/#",
-                Subscription { options, identifier: NonZeroU32::new(8) },
-            ),
+            Record::Subscription(owner, "a/#", Subscription { options, identifier: NonZeroU32::new(8) }),
             Record::Will(owner, WillContent { delay_s: 3, expiry_s: Some(4), message: message.clone() }),
             Record::Message(owner, 11, content(BodyContent::Inside(message.clone()))),
             Record::Message(owner, 12, content(BodyContent::Shared { size: 70_000 })),

@@ -41,6 +41,17 @@ impl State {
         }
         session.was_kept |= session.expiry_s > 0;
         let left_at = session.connection.is_none().then_some(now);
+        self.file_session_as(index, left_at, out);
+    }
+
+    /// The same, for a Session that has lost its Network Connection at some time.
+    pub(crate) fn file_session_as(
+        &mut self,
+        index: SessionIndex,
+        left_at: Option<Instant>,
+        out: &mut Outbox,
+    ) {
+        let session = &self.sessions[index];
         let content = SessionContent { client_id: &session.client_id, expiry_s: session.expiry_s, left_at };
         out.batch.put_session(session.owner, &content);
     }

@@ -65,13 +65,16 @@ impl State {
         tail.is_loading = false;
         let owner = session.owner;
         for record in &page.records {
-            let Some((number, size, delivery)) = delivery_of(self.id, record) else {
+            let Some(Read { number, size, is_sent, delivery }) = delivery_of(self.id, record) else {
                 tracing::error!(
                     client_id = &*self.sessions[index].client_id,
                     "a record of the queue is damaged"
                 );
                 continue;
             };
+            if is_sent {
+                continue; // It was filed when it was sent, and never waited.
+            }
             let queue = &mut self.sessions[index].queue;
             queue.shrink_tail(number, size);
             match delivery {
@@ -100,8 +103,9 @@ impl State {
         let mut last = 0;
         for record in &page.records {
             out.batch.delete(&record.key);
-            if let Some((number, _, Some(Delivery { filed: Filed { is_shared: true, .. }, .. }))) =
-                delivery_of(self.id, record)
+            let read = delivery_of(self.id, record);
+            if let Some(Read { number, delivery: Some(delivery), .. }) = read
+                && delivery.filed.is_shared
             {
                 self.unfile_body(number, out);
             }
@@ -115,8 +119,17 @@ impl State {
     }
 }
 
-/// The number and size of a message in a page, and the message itself unless its body is missing.
-fn delivery_of(shard: ShardId, record: &PageRecord) -> Option<(u64, u64, Option<Delivery>)> {
+/// A message in a page.
+struct Read {
+    number: u64,
+    size: u64,
+    /// It was filed with a Packet Identifier.
+    is_sent: bool,
+    /// The message itself, unless its body is missing.
+    delivery: Option<Delivery>,
+}
+
+fn delivery_of(shard: ShardId, record: &PageRecord) -> Option<Read> {
     let Ok(Record::Message(_, number, content)) = Record::decode(&record.key, &record.value) else {
         return None;
     };
@@ -125,7 +138,8 @@ fn delivery_of(shard: ShardId, record: &PageRecord) -> Option<(u64, u64, Option<
         BodyContent::Shared { size } => u64::from(*size),
     };
     let body = || shared_message(shard, number, record.body.as_deref()?);
-    Some((number, size, delivery_from(number, content, body)))
+    let is_sent = content.packet_id.is_some();
+    Some(Read { number, size, is_sent, delivery: delivery_from(number, content, body) })
 }
 
 /// The message in the record of a shared body.

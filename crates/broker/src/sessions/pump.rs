@@ -191,7 +191,11 @@ impl State {
     ) -> bool {
         let index = self.connection(id).session;
         let Some(delivery) = self.sessions[index].outbound.message(packet_id).cloned() else { return true };
-        let is_written = self.write_delivery(now, id, &delivery, Some(packet_id), out);
+        let has_expired = delivery.message.has_expired(now); // [MQTT-3.3.2-5]
+        if has_expired {
+            self.note_drop(now, index, DropCause::Expired);
+        }
+        let is_written = !has_expired && self.write_delivery(now, id, &delivery, Some(packet_id), out);
         if !is_written {
             let Delivery { qos, retain, .. } = delivery;
             let hop = Hop { qos, retain, dup: false, packet_id: Some(packet_id) };

@@ -8,7 +8,7 @@ use dunlin_store::{
 };
 use serde_json::{Value, json};
 
-use super::Size;
+use super::size::Size;
 
 /// The table of a check.
 pub(super) fn show_checked(out: &mut dyn Write, checked: &Checked) -> io::Result<()> {

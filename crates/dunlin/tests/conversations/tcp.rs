@@ -134,8 +134,10 @@ impl Player for TcpPlayer<'_> {
     }
 
     fn crash_and_restart(&mut self) -> Result<(), String> {
+        // The Server goes first: it does not see its Clients leave.
+        let restarted = self.server.crash_and_restart();
         self.connections.clear();
-        self.server.crash_and_restart()
+        restarted
     }
 }
 

@@ -59,7 +59,7 @@ impl Will {
     pub(crate) fn cut(&mut self, in_time: Option<Instant>, stage: &mut Stage<'_>) {
         let Some((number, state)) = &mut self.current else { return };
         match (&*state, in_time) {
-            (State::Offered, _) => return,
+            (State::Offered, _) => {}
             (State::Given | State::Pending { .. }, Some(in_time)) => {
                 *state = State::Pending { in_time };
                 stage.ledger.decide(*number, Fate::Open, Deed::WillOpen);

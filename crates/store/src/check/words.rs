@@ -95,7 +95,11 @@ impl fmt::Display for Lost {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            parts.push(format!("{} to {}{more}", count(self.subscriptions, "Subscription"), filters.join(", ")));
+            parts.push(format!(
+                "{} to {}{more}",
+                count(self.subscriptions, "Subscription"),
+                filters.join(", ")
+            ));
         }
         if self.messages > 0 {
             parts.push(format!("{} ({} bytes)", count(self.messages, "message"), self.bytes));

@@ -77,7 +77,8 @@ impl<'a> MessageLine<'a> {
     }
 
     pub(super) fn message(&self) -> Result<Message, String> {
-        let topic_name = TopicName::parse(&self.topic_name).map_err(|error| format!("`topic_name`: {error}"))?;
+        let topic_name =
+            TopicName::parse(&self.topic_name).map_err(|error| format!("`topic_name`: {error}"))?;
         if self.expires_at_ms == Some(0) {
             return Err("`expires_at_ms` is left out rather than 0".into());
         }
@@ -166,9 +167,7 @@ impl<'a> PropertyLine<'a> {
                 TopicName::parse(text).map_err(|error| format!("`response_topic`: {error}"))?;
                 put(PropertyId::ResponseTopic, "response_topic", &[text])
             }
-            Self::UserProperty(name, value) => {
-                put(PropertyId::UserProperty, "user_property", &[name, value])
-            }
+            Self::UserProperty(name, value) => put(PropertyId::UserProperty, "user_property", &[name, value]),
             Self::CorrelationData(text) => encode_correlation(text.as_bytes(), out),
             Self::CorrelationDataBase64(text) => {
                 let data = base64::decode(text).ok_or("`correlation_data_base64` is not base64")?;
