@@ -1,8 +1,7 @@
 //! A disk that loses its power: of what was not synced, anything may be missing.
 //!
 //! `power.c` notes what was synced. Here the data folder is replaced by what such a disk may hold afterwards: the names in
-//! a folder are those of its last sync or those of the last moment (those of folders in it always the latter, as file
-//! systems with a journal have them once anything in the folder is synced), and a file has what was synced of it, together with
+//! a folder are those of its last sync or those of the last moment, and a file has what was synced of it, together with
 //! none, all, or any sectors of what was written later.
 
 use std::{
@@ -92,13 +91,7 @@ impl Disk {
             Ok(text) => text.lines().map(Entry::parse).collect(),
             Err(_) => Vec::new(), // never synced
         };
-        let mut entries = current.cloned().unwrap_or_else(synced);
-        for folder in now.folders.get(identity).into_iter().flatten().filter(|entry| entry.is_folder) {
-            if entries.iter().all(|entry| entry.name != folder.name) {
-                entries.push(folder.clone());
-            }
-        }
-        for entry in entries {
+        for entry in current.cloned().unwrap_or_else(synced) {
             let to = to.join(&entry.name);
             match entry.is_folder {
                 true => self.restore_folder(&entry.identity, now, &to, random),
