@@ -11,6 +11,8 @@
 
 #[path = "crash/client.rs"]
 mod client;
+#[path = "crash/failing.rs"]
+mod failing;
 #[path = "crash/history.rs"]
 mod history;
 #[path = "crash/incoming.rs"]
@@ -19,6 +21,8 @@ mod incoming;
 mod ledger;
 #[path = "crash/outgoing.rs"]
 mod outgoing;
+#[path = "crash/power.rs"]
+mod power;
 #[path = "crash/retained.rs"]
 mod retained;
 #[path = "crash/role.rs"]
@@ -52,6 +56,12 @@ fn acknowledgements_are_true_after_kill_9_with_3_shards() {
 #[test]
 fn acknowledgements_are_true_after_kill_9_with_changing_shards() {
     play(plan(&[2, 1, 3, 5], &[End::Kill], 20));
+}
+
+/// What was acknowledged was synced: also after a loss of power it is there.
+#[test]
+fn acknowledgements_are_true_after_a_power_cut() {
+    play(plan(&[2], &[End::PowerCut, End::PowerCut, End::Kill], 12));
 }
 
 /// After SIGTERM all goes on as after a crash.

@@ -8,6 +8,7 @@ use mio::{Events, Poll};
 use super::{
     client::{Client, Mood, Stage},
     ledger::Ledger,
+    power::Disk,
     retained::{Reader, Shelf},
     role,
     wills::GRACE,
@@ -21,6 +22,8 @@ pub(crate) enum End {
     Kill,
     /// SIGTERM.
     Terminate,
+    /// The machine loses its power: only what was synced is sure to be there.
+    PowerCut,
 }
 
 /// What a run is like.
@@ -49,6 +52,8 @@ const SILENCE: Duration = Duration::from_millis(300);
 pub(crate) struct World {
     plan: Plan,
     server: Server,
+    /// The disk below the Server, if it may lose its power.
+    disk: Option<Disk>,
     clients: Vec<Client>,
     ledger: Ledger,
     shelf: Shelf,
@@ -90,10 +95,17 @@ impl World {
         let mut random = Random::new(plan.seed);
         let mut ledger = Ledger::new();
         let now = Instant::now();
+        let mut server = Server::prepare(&options);
+        let disk = plan.ends.contains(&End::PowerCut).then(|| Disk::new(server.folder()));
+        if let Some(disk) = &disk {
+            server.set_environment(disk.environment());
+        }
+        server.start_again();
         let clients = role::cast().into_iter().map(|role| Client::new(role, &mut ledger, now)).collect();
         World {
             random: random.fork(),
-            server: Server::with(&options),
+            server,
+            disk,
             clients,
             ledger,
             shelf: Shelf::default(),
@@ -184,7 +196,7 @@ impl World {
     fn end(&mut self) {
         let end = self.random.pick(&self.plan.ends);
         match end {
-            End::Kill => self.server.kill(),
+            End::Kill | End::PowerCut => self.server.kill(),
             End::Terminate => self.server.signal("TERM"),
         }
         let deadline = Instant::now() + STOP_MAX;
@@ -204,17 +216,30 @@ impl World {
                 self.ledger.fault(&text, None);
             }
         }
-        self.each(|client, stage| client.server_ended(end == End::Kill, stage));
+        self.each(|client, stage| client.server_ended(end != End::Terminate, stage));
+        if end == End::PowerCut {
+            self.cut_power();
+        }
+    }
+
+    fn cut_power(&mut self) {
+        if let Some(disk) = &self.disk {
+            disk.cut_power(&mut self.random);
+        }
     }
 
     fn start_again(&mut self) {
         if self.random.once_in(3) {
             self.server.set_shards(self.random.pick(&self.plan.shards));
         }
-        if self.plan.ends.contains(&End::Kill) && self.random.once_in(6) {
+        if !self.plan.ends.contains(&End::Terminate) && self.random.once_in(6) {
             // Killed again while it starts.
             let mut program = self.server.launch();
             program.take_output_for(Duration::from_millis(self.random.between(1, 60)));
+            drop(program);
+            if self.random.once_in(2) {
+                self.cut_power();
+            }
         }
         self.started = Instant::now();
         self.server.start_again();
@@ -242,7 +267,7 @@ impl World {
         }
         self.ledger.reckon();
         self.ledger.close_accounts();
-        self.mood = Mood::Look;
+        self.mood = Mood::Run;
     }
 
     fn fault_unsettled(&mut self, text: &str) {

@@ -44,11 +44,16 @@ impl Server {
 
     /// Starts the program and waits until it says where it listens.
     pub(crate) fn with(options: &Options) -> Server {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server { program: None, address, options: options.clone(), folder };
+        let mut server = Server::prepare(options);
         server.start_again();
         server
+    }
+
+    /// Makes the folder for a Server that is yet to be started.
+    pub(crate) fn prepare(options: &Options) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Server { program: None, address, options: options.clone(), folder }
     }
 
     /// Starts the program on the data that is there, at a new port, and waits until it says where it listens.
