@@ -77,8 +77,8 @@ impl HeldBack {
         self.waiting.len()
     }
 
-    /// Everything that waits, when it can never become true.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Held> + use<> {
-        std::mem::take(&mut self.waiting).into_iter()
+    /// Forgets everything: it can never become true.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }

@@ -127,8 +127,8 @@ impl State {
         true
     }
 
-    /// How it stands with the storage. If it has failed, what waits never becomes true: these Clients are disconnected
-    /// and learn it so.
+    /// How it stands with the storage. If it has failed, what waits never becomes true, and no Session can be kept: these
+    /// Clients are disconnected and learn it so.
     pub(crate) fn storage_is(&mut self, now: Instant, storage: Storage, out: &mut Outbox) {
         if self.filing.storage == Storage::Failed {
             return;
@@ -137,12 +137,14 @@ impl State {
         if storage != Storage::Failed {
             return;
         }
-        for held in self.held.drain() {
-            let is_same = |serial| serial == held.serial;
-            if self.find_connection(held.connection).is_some_and(|it| is_same(it.serial)) {
-                out.unblock(held.connection);
+        self.held.clear();
+        for number in 0..self.connections.len() as u32 {
+            let id = ConnectionId(number);
+            let Some(connection) = self.find_connection(id) else { continue };
+            let (session, is_waiting) = (connection.session, connection.held > 0);
+            if is_waiting || self.sessions[session].is_kept() {
                 let reason = "the Server cannot keep messages any more";
-                self.disconnect(now, held.connection, ReasonCode::ImplementationSpecificError, reason, out);
+                self.disconnect(now, id, ReasonCode::ImplementationSpecificError, reason, out);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::config::model::LogConfig;
 
@@ -44,7 +44,9 @@ pub(crate) struct LineWriter<'a> {
 /// If the operating system gives no thread.
 pub(crate) fn start(config: &LogConfig) -> io::Result<Option<Log>> {
     let log = Log::start(stderr())?;
-    let builder = tracing_subscriber::fmt().with_max_level(config.level).with_writer(log.clone());
+    // What the engine of the store says of its daily work is for its own makers.
+    let filter = EnvFilter::new(format!("{},fjall=warn,lsm_tree=warn", config.level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone());
     let started = if config.is_json {
         builder.json().flatten_event(true).try_init()
     } else {

@@ -113,6 +113,8 @@ impl Disk {
         }
         let engine = open_engine(&folder, memory, format.is_none())?;
         if format.is_none() {
+            // The engine does not wait for the disk to have the folders of its keyspaces.
+            sync_tree(&folder.records()).map_err(failed)?;
             folder.set_format().map_err(failed)?;
         }
         let disk = Self {
@@ -283,6 +285,16 @@ fn open_engine(folder: &Folder, memory: Memory, is_new: bool) -> Result<Engine, 
         fs::remove_dir_all(&records).map_err(failed)?;
     }
     Engine::open(&records, memory, is_new)
+}
+
+/// Waits until the disk has everything below a path, and all names.
+fn sync_tree(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            sync_tree(&entry?.path())?;
+        }
+    }
+    fs::File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

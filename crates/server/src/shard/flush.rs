@@ -43,7 +43,7 @@ impl<M: Machine> Turns<M> {
     /// never later on the disk than that of the receiver.
     fn submit(&mut self) {
         let Some(storage) = &self.around.storage else { return };
-        if !storage.submit(self.shard, &mut self.outbox) {
+        if !storage.submit(self.shard, &mut self.outbox) && !self.has_storage_failed {
             self.is_storage_full = true;
         }
     }

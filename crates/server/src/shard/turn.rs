@@ -11,7 +11,7 @@ use std::{
 use dunlin_auth::chain::Exchange;
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, Decision, Input},
+    input::{Arrival, Cause, Decision, Input, Storage},
     output::Outbox,
     shard::Shard,
 };
@@ -121,6 +121,8 @@ pub(crate) struct Turns<M> {
     pub(super) is_kept_back: bool,
     /// So much waits to become durable that no socket is read.
     pub(super) is_storage_full: bool,
+    /// Nothing becomes durable any more.
+    pub(super) has_storage_failed: bool,
     /// All shards are restored: to be settled when the letters until then are read.
     settle: Option<Instant>,
     /// After a panic over a timeout the broker is left alone for a while.
@@ -157,6 +159,7 @@ impl<M: Machine> Turns<M> {
             buffer: vec![0; READ_BYTES].into(),
             is_kept_back: false,
             is_storage_full: false,
+            has_storage_failed: false,
             settle: None,
             no_timeout_before: now,
             stop_at: None,
@@ -259,7 +262,13 @@ impl<M: Machine> Turns<M> {
                 }
                 StorageNews::Input(StorageInput::Committed(batch)) => Input::Committed { batch },
                 StorageNews::Input(StorageInput::Page(page)) => Input::Page(page),
-                StorageNews::Input(StorageInput::State(storage)) => Input::Storage(storage),
+                StorageNews::Input(StorageInput::State(storage)) => {
+                    if storage == Storage::Failed {
+                        // Whatever needs no storage goes on.
+                        (self.has_storage_failed, self.is_storage_full) = (true, false);
+                    }
+                    Input::Storage(storage)
+                }
             };
             self.tell(None, input);
         }
