@@ -243,7 +243,7 @@ impl Client {
             self.incoming.server_killed(self.book, stage);
         }
         let was_leaving = self.phase == Phase::Leaving;
-        if self.will.server_ended(stage) {
+        if self.will.server_ended(self.role.is_kept || !was_killed, stage) {
             // Whether DISCONNECT was heard is not known; who comes back soon need not know.
             let is_short = was_leaving || stage.random.percent(60);
             self.will.cut(is_short.then_some(stage.now + Duration::from_secs(3_600)), stage);

@@ -134,8 +134,9 @@ impl Incoming {
                     "{packet_id} came with message {number:?}, QoS {qos}, DUP {is_dup}, while it stood for {entry:?}"
                 ));
             }
-            // After PUBCOMP a message of QoS 2 must not come again: it counts as another one.
-            if is_second_attempt && (is_open || qos == 1) {
+            // After PUBCOMP a message of QoS 2 must not come again: it counts as another one. A message without payload may
+            // be another one.
+            if is_second_attempt && (is_open || qos == 1 && number.is_some()) {
                 if entry.place < self.last_again {
                     return Err(format!("message {number:?} came again, but not in its order"));
                 }

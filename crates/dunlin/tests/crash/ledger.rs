@@ -234,9 +234,9 @@ impl Ledger {
         text
     }
 
-    /// Whether anybody has got it.
+    /// Whether anybody has got it, or it was reckoned up before.
     pub(crate) fn has_come(&self, number: u64) -> bool {
-        self.books.iter().any(|book| book.receipts.contains_key(&number))
+        number < self.first || self.books.iter().any(|book| book.receipts.contains_key(&number))
     }
 
     /// A message has come to a Session. `is_again` says that it is the Server's second attempt at what came before.

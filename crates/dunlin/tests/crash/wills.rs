@@ -7,8 +7,9 @@ use super::{client::Stage, history::Deed, ledger::Fate};
 /// Seconds after a restart in which Clients may come back before their Wills are sent.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// A DISCONNECT is not acknowledged: so much later it is sure to be on the disk.
-const SETTLED: Duration = Duration::from_millis(300);
+/// So much later it is sure to be on the disk what nobody waits for: a DISCONNECT, which is not acknowledged, and the Will
+/// of a Client whose Session ends with its Network Connection, for such a Client gets its CONNACK at once.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// How it stands with the Will a Client gave last.
 #[derive(Clone, Copy, Debug)]
@@ -29,19 +30,22 @@ enum State {
 #[derive(Debug, Default)]
 pub(crate) struct Will {
     current: Option<(u64, State)>,
+    /// When CONNACK came.
+    given: Option<Instant>,
 }
 
 impl Will {
     /// The Will that the next CONNECT carries; what became of the one before is known now, or never.
     pub(crate) fn offer(&mut self, number: u64) -> Option<Will> {
         let before = self.current.replace((number, State::Offered));
-        before.map(|before| Will { current: Some(before) })
+        before.map(|before| Will { current: Some(before), given: None })
     }
 
     /// CONNACK has come.
     pub(crate) fn given(&mut self, stage: &mut Stage<'_>) {
         let Some((number, state)) = &mut self.current else { return };
         *state = State::Given;
+        self.given = Some(stage.now);
         stage.ledger.decide(*number, Fate::Forbidden("its Client was connected"), Deed::WillGiven);
     }
 
@@ -81,9 +85,16 @@ impl Will {
         stage.ledger.decide(*number, Fate::Forbidden(reason), Deed::WillForbidden(reason));
     }
 
-    /// The Server has ended. Returns whether the Client has a Will that waits for what it does now.
-    pub(crate) fn server_ended(&mut self, stage: &mut Stage<'_>) -> bool {
+    /// The Server has ended. Returns whether the Client has a Will that waits for what it does now. `is_safe` says that the
+    /// Will is on the disk since CONNACK.
+    pub(crate) fn server_ended(&mut self, is_safe: bool, stage: &mut Stage<'_>) -> bool {
         let Some((number, state)) = &mut self.current else { return false };
+        let is_young = self.given.is_some_and(|given| stage.now < given + SETTLED);
+        let is_decided = matches!(state, State::Discarded(_)) || stage.ledger.has_come(*number);
+        if is_young && !is_safe && !is_decided {
+            *state = State::Offered;
+            stage.ledger.decide(*number, Fate::Open, Deed::WillOpen);
+        }
         match *state {
             State::Offered => false,
             State::Given | State::Pending { .. } => true,

@@ -271,8 +271,14 @@ impl World {
     }
 
     fn fault_unsettled(&mut self, text: &str) {
-        let open = self.clients.iter().filter(|client| !client.is_settled());
-        let open: Vec<String> = open.map(Client::unsettled).collect();
+        let mut open = Vec::new();
+        self.each(|client, stage| {
+            if client.awaits_will(stage) {
+                open.push(format!("{} waits for its Will to be sent", client.role.name));
+            } else if !client.is_settled() {
+                open.push(client.unsettled());
+            }
+        });
         self.ledger.fault(&format!("{text} after {DRAIN_MAX:?}:\n  {}", open.join("\n  ")), None);
     }
 
