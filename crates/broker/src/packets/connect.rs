@@ -36,6 +36,7 @@ impl State {
             self.refuse(id, &request, ReasonCode::PacketTooLarge, reason, out);
             return Vec::new();
         }
+        let changes = out.batch.len();
         let old = self.sessions.find(&request.client_id);
         if let Some(old_id) = old.and_then(|index| self.sessions[index].connection) {
             // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
@@ -59,8 +60,6 @@ impl State {
             self.refuse(id, &request, ReasonCode::QuotaExceeded, reason, out);
             return Vec::new();
         }
-        // The end of a kept Session must not be taken back by a crash either.
-        let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
         let (index, session_present) = self.open_session(now, old, &mut request, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
@@ -73,7 +72,8 @@ impl State {
         self.sessions[index].connection = Some(id);
         self.file_session(now, index, out);
         self.file_will(index, out);
-        if self.settings.is_durable && (was_kept || self.sessions[index].is_kept()) {
+        // A new Session or Will, or the end of an old one: no crash may take it back.
+        if out.batch.len() > changes {
             self.hold_connack(id, out);
         }
         self.arm_keep_alive(now, id);
