@@ -19,6 +19,7 @@ use crate::{
     ids::ConnectionId,
     input::{Arrival, ConnectRequest, Storage},
     limits::Settings,
+    message::publisher_key,
     output::Outbox,
     reply::write_refusal,
     sessions::session::Will,
@@ -49,7 +50,11 @@ impl State {
         }
         let old = self.sessions.find(&request.client_id);
         let old = old.filter(|&index| !self.end_if_over(now, index, out));
-        if self.filing.storage == Storage::Failed && request.session_expiry_s > 0 {
+        // The end of a kept Session must not be taken back by a crash either.
+        let key = publisher_key(&request.client_id);
+        let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
+        let is_promise = was_kept || request.session_expiry_s > 0 || self.filing.end_of(key).is_some();
+        if self.filing.storage == Storage::Failed && is_promise {
             let reason = "the Server cannot keep Sessions any more";
             self.refuse(id, &request, ReasonCode::ServerUnavailable, reason, out);
             return Vec::new();
@@ -59,8 +64,6 @@ impl State {
             self.refuse(id, &request, ReasonCode::QuotaExceeded, reason, out);
             return Vec::new();
         }
-        // The end of a kept Session must not be taken back by a crash either.
-        let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
         let (index, session_present) = self.open_session(now, old, &mut request, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
@@ -74,7 +77,9 @@ impl State {
         self.file_session(now, index, out);
         self.file_will(index, out);
         if self.settings.is_durable && (was_kept || self.sessions[index].is_kept()) {
-            self.hold_connack(id, out);
+            self.hold_connack(id, out.batch_number(), out);
+        } else if let Some(batch) = self.filing.end_of(key) {
+            self.hold_connack(id, batch, out);
         }
         self.arm_keep_alive(now, id);
         self.tell_presence(now, index, true, out);
