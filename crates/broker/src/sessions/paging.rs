@@ -87,6 +87,11 @@ impl State {
             }
         }
         let session = &mut self.sessions[index];
+        if let (Some(tail), Some(last)) = (session.queue.tail(), page.records.last())
+            && let Some(Key::Message(_, number)) = Key::decode(&last.key)
+        {
+            tail.from = number + 1; // Also if nothing of the page waits.
+        }
         if page.records.is_empty() && page.is_last && session.queue.take_tail().is_some() {
             tracing::error!(
                 client_id = &*session.client_id,
