@@ -158,6 +158,9 @@ impl State {
         if session.is_refusing {
             self.accept_again(member, out);
         }
+        if session.was_kept && session.has_records() {
+            self.filing.note_end(session.publisher, out.batch_number());
+        }
         self.unfile_session(&mut session, out);
         let mut text = String::new();
         for filter_id in std::mem::take(&mut session.filters) {

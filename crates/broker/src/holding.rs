@@ -42,10 +42,7 @@ impl State {
         if batch.is_none() && self.connection(id).held == 0 {
             return out.buffer(id).extend_from_slice(bytes);
         }
-        let connection = self.connection(id);
-        connection.held += 1;
-        let serial = connection.serial;
-        self.held.push(batch.unwrap_or(0), id, serial, HeldPacket::Bytes(bytes.into()));
+        self.hold_until(batch.unwrap_or(0), id, HeldPacket::Bytes(bytes.into()));
     }
 
     /// Holds back the PUBLISH of a message in flight until it is filed.
@@ -54,17 +51,21 @@ impl State {
         self.hold(id, HeldPacket::Publish(packet_id), true, out);
     }
 
-    /// Holds back CONNACK and all that follows.
-    pub(crate) fn hold_connack(&mut self, id: ConnectionId, out: &mut Outbox) {
+    /// Holds back CONNACK and all that follows until `batch` is durable.
+    pub(crate) fn hold_connack(&mut self, id: ConnectionId, batch: u64, out: &mut Outbox) {
         out.block(id);
-        self.hold(id, HeldPacket::Connack, true, out);
+        self.hold_until(batch, id, HeldPacket::Connack);
     }
 
     fn hold(&mut self, id: ConnectionId, packet: HeldPacket, is_filed: bool, out: &mut Outbox) {
+        let batch = if is_filed { out.batch_number() } else { 0 };
+        self.hold_until(batch, id, packet);
+    }
+
+    fn hold_until(&mut self, batch: u64, id: ConnectionId, packet: HeldPacket) {
         let connection = self.connection(id);
         connection.held += 1;
         let serial = connection.serial;
-        let batch = if is_filed { out.batch_number() } else { 0 };
         self.held.push(batch, id, serial, packet);
     }
 
@@ -85,7 +86,7 @@ impl State {
 
     /// The batches up to `batch` are durable: what was said about them may be said.
     pub(crate) fn committed(&mut self, now: Instant, batch: u64, out: &mut Outbox) {
-        self.filing.committed = self.filing.committed.max(batch);
+        self.filing.is_committed(batch);
         while let Some(held) = self.held.pop(batch) {
             let Held { connection: id, serial, packet, .. } = held;
             let Some(connection) = self.find_connection(id).filter(|it| it.serial == serial) else {

@@ -14,10 +14,11 @@ use crate::{
         record::Record,
     },
     reply::write_disconnect,
-    restoring::{Flight, Restoring, Transit, TransitOf},
-    routing::group_mail::{GroupMail, GroupName, Member},
+    restoring::{Flight, Orphan, Restoring, Transit, TransitOf},
+    routing::group_mail::{GroupMail, GroupName},
     sessions::{
         paging::delivery_from,
+        queue::Delivery,
         session::{Share, Will},
     },
     shard::Shard,
@@ -83,7 +84,7 @@ impl State {
                 self.restore_in_flight(owner, packet_id, state, number, out);
             }
             Record::Message(owner, number, content) => {
-                self.restore_message(owner, number, content, find_body, out);
+                self.restore_message(owner, number, content, find_body);
             }
             Record::Received(owner, packet_id) => match self.restored_index(owner) {
                 Some(index) => self.sessions[index].inbound.restore(packet_id),
@@ -174,17 +175,17 @@ impl State {
         number: u64,
         content: MessageContent<'_>,
         find_body: &mut FindBody<'_>,
-        out: &mut Outbox,
     ) {
         self.filing.note_number(number);
         if matches!(content.body, BodyContent::Shared { .. }) {
             self.filing.share_body(number);
         }
         let Some(index) = self.restored_index(owner) else {
-            if matches!(content.body, BodyContent::Shared { .. }) {
-                self.restoring().orphans.push(number);
-            }
-            return out.batch.delete_record(Key::Message(owner, number));
+            let is_shared = matches!(content.body, BodyContent::Shared { .. });
+            let is_for_group = !content.group.is_empty() && content.packet_id.is_none();
+            let delivery = is_for_group.then(|| delivery_from(number, content, || find_body(number)));
+            let orphan = Orphan { owner, number, is_shared, delivery: delivery.flatten() };
+            return self.restoring().orphans.push(orphan);
         };
         let sent = self.restoring().in_flight.remove(&(owner, number));
         let size = match &content.body {
@@ -227,9 +228,6 @@ impl State {
         for ((owner, _), packet_id) in restoring.in_flight.drain() {
             // Its message was taken away before: what is left of it goes, too.
             out.batch.delete_record(Key::InFlight(owner, packet_id));
-        }
-        for number in std::mem::take(&mut restoring.orphans) {
-            self.unfile_body(number, out);
         }
         for &(index, _) in &restoring.left_at {
             self.join_groups(now, index, out);
@@ -284,6 +282,7 @@ impl State {
             }
             self.resume_time(now, index, left_at.unwrap_or(last_alive), out);
         }
+        restoring.orphans.into_iter().for_each(|orphan| self.take_orphan(now, orphan, out));
         restoring.transits.sort_unstable_by_key(|transit| (transit.number, transit.from));
         for Transit { number, from, content } in restoring.transits {
             out.batch.delete_record(Key::Transit { from, to: self.id, number });
@@ -293,10 +292,21 @@ impl State {
                 }
                 TransitOf::Retain(message) => self.keep_retained(now, message, out),
                 TransitOf::Share(group, message) => {
-                    let nobody = Member { shard: self.id, session: SessionIndex(u32::MAX), serial: 0 };
-                    self.return_share(now, group, nobody, message, true, out);
+                    self.return_share(now, group, self.nobody(), message, true, out);
                 }
             }
+        }
+    }
+
+    /// The Session of a message had ended, and its records were not all gone yet.
+    fn take_orphan(&mut self, now: Instant, orphan: Orphan, out: &mut Outbox) {
+        let Orphan { owner, number, is_shared, delivery } = orphan;
+        out.batch.delete_record(Key::Message(owner, number));
+        if is_shared {
+            self.unfile_body(number, out);
+        }
+        if let Some(Delivery { message, group: Some(group), .. }) = delivery {
+            self.return_share(now, group, self.nobody(), message, true, out);
         }
     }
 

@@ -17,8 +17,8 @@ pub(crate) struct Restoring {
     pub(crate) left_at: Vec<(SessionIndex, Option<Instant>)>,
     pub(crate) in_flight: HashMap<(Owner, u64), PacketId>,
     pub(crate) flights: HashMap<SessionIndex, Vec<Flight>>,
-    /// Bodies whose Sessions are gone.
-    pub(crate) orphans: Vec<u64>,
+    /// Messages whose Sessions are gone.
+    pub(crate) orphans: Vec<Orphan>,
     pub(crate) transits: Vec<Transit>,
 }
 
@@ -26,6 +26,17 @@ pub(crate) struct Restoring {
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) packet_id: PacketId,
+    pub(crate) delivery: Option<Delivery>,
+}
+
+/// A message that waited for a Session that has ended.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub(crate) owner: Owner,
+    pub(crate) number: u64,
+    /// Its body is in a record of its own.
+    pub(crate) is_shared: bool,
+    /// The message, if it came by a Shared Subscription: then it goes to another member.
     pub(crate) delivery: Option<Delivery>,
 }
 

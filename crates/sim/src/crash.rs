@@ -81,6 +81,9 @@ impl World {
             self.oracle.restarts(index, grace_ms);
             let desk = &mut self.desks[index];
             desk.shard.settle(now, Instant::from_ms(last_alive_ms), &mut desk.outbox);
+            if desk.shard.counters().dropped_queue_full > 0 {
+                self.oracle.sees_full_queue(index);
+            }
         }
         (0..shards).try_for_each(|index| self.flush(index))
     }

@@ -79,6 +79,7 @@ fn settings(random: &mut Random) -> Settings {
         maximum_packet_size: random.pick(&[20_000, 8 << 20]),
         connect_packet_size_max: 4_096,
         is_durable: random.once_in(2),
+        queue_memory_bytes_max: random.pick(&[500, 20_000, 1 << 20]),
         ..Settings::default()
     };
     if is_poor {

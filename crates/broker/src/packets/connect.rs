@@ -19,6 +19,7 @@ use crate::{
     ids::ConnectionId,
     input::{Arrival, ConnectRequest, Storage},
     limits::Settings,
+    message::publisher_key,
     output::Outbox,
     reply::write_refusal,
     sessions::session::Will,
@@ -50,7 +51,11 @@ impl State {
         }
         let old = self.sessions.find(&request.client_id);
         let old = old.filter(|&index| !self.end_if_over(now, index, out));
-        if self.filing.storage == Storage::Failed && request.session_expiry_s > 0 {
+        // The end of a kept Session must not be taken back by a crash either.
+        let key = publisher_key(&request.client_id);
+        let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
+        let is_promise = was_kept || request.session_expiry_s > 0 || self.filing.end_of(key).is_some();
+        if self.filing.storage == Storage::Failed && is_promise {
             let reason = "the Server cannot keep Sessions any more";
             self.refuse(id, &request, ReasonCode::ServerUnavailable, reason, out);
             return Vec::new();
@@ -73,8 +78,10 @@ impl State {
         self.file_session(now, index, out);
         self.file_will(index, out);
         // A new Session or Will, or the end of an old one: no crash may take it back.
-        if out.batch.len() > changes {
-            self.hold_connack(id, out);
+        if out.batch.len() > changes && self.filing.storage != Storage::Failed {
+            self.hold_connack(id, out.batch_number(), out);
+        } else if let Some(batch) = self.filing.end_of(key) {
+            self.hold_connack(id, batch, out);
         }
         self.arm_keep_alive(now, id);
         self.tell_presence(now, index, true, out);

@@ -20,6 +20,7 @@ use crate::{
     },
     slot::home_of,
     state::State,
+    topics::ids::SessionIndex,
 };
 
 impl State {
@@ -92,6 +93,11 @@ impl State {
         let receipt = self.file_transit(now, member.shard, is_promised, transit, &message.view(), out);
         let mail = GroupMail::Deliver { group, member, message, receipt };
         self.send_group_mail(now, member.shard, mail, out);
+    }
+
+    /// A member that is none: what comes from it may go to all others.
+    pub(crate) const fn nobody(&self) -> Member {
+        Member { shard: self.id, session: SessionIndex(u32::MAX), serial: 0 }
     }
 
     /// Gives a message back to its group; `is_kept` says that it was filed for the member.

@@ -12,6 +12,8 @@ pub(crate) struct Filing {
     last: u64,
     /// How many deliveries share each body that has a record of its own.
     bodies: HashMap<u64, u32>,
+    /// Ends of kept Sessions that are not durable yet: by the key of the Client Identifier, the batch.
+    ends: HashMap<u64, u64>,
     pub(crate) storage: Storage,
     /// The last batch that is durable.
     pub(crate) committed: u64,
@@ -19,7 +21,13 @@ pub(crate) struct Filing {
 
 impl Default for Filing {
     fn default() -> Self {
-        Self { last: 0, bodies: HashMap::default(), storage: Storage::Ready, committed: 0 }
+        Self {
+            last: 0,
+            bodies: HashMap::default(),
+            ends: HashMap::default(),
+            storage: Storage::Ready,
+            committed: 0,
+        }
     }
 }
 
@@ -51,6 +59,22 @@ impl Filing {
         }
         self.bodies.remove(&number);
         true
+    }
+
+    /// The kept Session of the Client with this key has ended, which `batch` makes durable.
+    pub(crate) fn note_end(&mut self, key: u64, batch: u64) {
+        self.ends.insert(key, batch);
+    }
+
+    /// The batch that makes the end of an earlier Session of this Client durable, if it is not yet.
+    pub(crate) fn end_of(&self, key: u64) -> Option<u64> {
+        self.ends.get(&key).copied()
+    }
+
+    /// All batches up to this one are durable.
+    pub(crate) fn is_committed(&mut self, batch: u64) {
+        self.committed = self.committed.max(batch);
+        self.ends.retain(|_, end| *end > batch);
     }
 
     /// How many bodies have records.

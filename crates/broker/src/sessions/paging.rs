@@ -47,7 +47,7 @@ impl State {
 
     pub(crate) fn take_page(&mut self, now: Instant, page: Page, out: &mut Outbox) {
         match page.reader {
-            PageReader::Purge(owner) => self.take_purge(owner, &page, out),
+            PageReader::Purge(owner) => self.take_purge(now, owner, &page, out),
             PageReader::Queue { session, serial } => self.take_queue_page(now, session, serial, page, out),
         }
     }
@@ -87,6 +87,11 @@ impl State {
             }
         }
         let session = &mut self.sessions[index];
+        if let (Some(tail), Some(last)) = (session.queue.tail(), page.records.last())
+            && let Some(Key::Message(_, number)) = Key::decode(&last.key)
+        {
+            tail.from = number + 1; // Also if nothing of the page waits.
+        }
         if page.records.is_empty() && page.is_last && session.queue.take_tail().is_some() {
             tracing::error!(
                 client_id = &*session.client_id,
@@ -99,18 +104,23 @@ impl State {
         }
     }
 
-    fn take_purge(&mut self, owner: Owner, page: &Page, out: &mut Outbox) {
+    /// The Session is gone: what waited for it goes, and what came by a Shared Subscription goes to another member.
+    fn take_purge(&mut self, now: Instant, owner: Owner, page: &Page, out: &mut Outbox) {
         let mut last = 0;
         for record in &page.records {
             out.batch.delete(&record.key);
-            let read = delivery_of(self.id, record);
-            if let Some(Read { number, delivery: Some(delivery), .. }) = read
-                && delivery.filed.is_shared
-            {
-                self.unfile_body(number, out);
-            }
             if let Some(Key::Message(_, number)) = Key::decode(&record.key) {
                 last = number;
+            }
+            let Some(Read { number, is_sent, delivery: Some(delivery), .. }) = delivery_of(self.id, record)
+            else {
+                continue;
+            };
+            if delivery.filed.is_shared {
+                self.unfile_body(number, out);
+            }
+            if let (Some(group), false) = (delivery.group, is_sent) {
+                self.return_share(now, group, self.nobody(), delivery.message, true, out);
             }
         }
         if !page.is_last {

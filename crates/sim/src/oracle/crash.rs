@@ -37,6 +37,7 @@ impl Oracle {
         self.check_promises(&durable)?;
         let Self { moment, call, tally, sessions, .. } = std::mem::replace(self, durable);
         (self.moment, self.call, self.tally) = (moment, call, tally);
+        self.last_crash = moment.tick;
         self.remember_clients(&sessions);
         self.announced.clear();
         for connection in self.connections.values_mut() {
@@ -84,6 +85,9 @@ impl Oracle {
         session.timeline.answer_all(moment.tick);
         session.shares.values_mut().for_each(|share| share.answer_all(moment.tick));
         session.replays.iter_mut().for_each(|replay| replay.is_checked = true);
+        for packet_id in std::mem::take(&mut session.refused) {
+            session.inbound.remove(&packet_id);
+        }
         if session.is_kept() {
             return;
         }

@@ -54,7 +54,7 @@ impl Oracle {
         let has_properties = self.connection(link).version.has_properties();
         let sent = Sent { link, session, key, qos: publish.qos, content, has_properties };
         match (publish.packet_id, publish.dup) {
-            (Some(packet_id), true) if !self.may_be_first(session, packet_id) => {
+            (Some(packet_id), true) if !self.may_be_first(&sent, packet_id) => {
                 let place = self.sent_again(&sent, packet_id)?;
                 self.count_quota(&sent, packet_id)?;
                 self.connection(link).resent = place + 1;
@@ -75,9 +75,12 @@ impl Oracle {
 
     /// What is held back until it is durable may be sent on a later connection for the first time, and the Server no longer
     /// knows that: DUP says that it may be a second attempt (3.3.1.1).
-    fn may_be_first(&self, session: usize, packet_id: PacketId) -> bool {
-        let session = &self.sessions[session];
-        let is_in_flight = session.in_flight.iter().any(|in_flight| in_flight.packet_id == packet_id);
+    fn may_be_first(&self, sent: &Sent, packet_id: PacketId) -> bool {
+        let session = &self.sessions[sent.session];
+        let is_in_flight = session.in_flight.iter().any(|in_flight| {
+            let is_another = session.deliveries[in_flight.delivery].key != sent.key;
+            in_flight.packet_id == packet_id && !(in_flight.may_be_dropped && is_another)
+        });
         self.settings.is_durable && session.expiry_s > 0 && !is_in_flight
     }
 

@@ -81,7 +81,9 @@ impl Oracle {
             Packet::Pubrec(ack) => self.reads_pubrec(link, ack),
             Packet::Pubrel(ack) => {
                 let session = self.number(link);
-                let is_known = self.sessions[session].inbound.remove(&ack.packet_id);
+                let session = &mut self.sessions[session];
+                session.refused.remove(&ack.packet_id);
+                let is_known = session.inbound.remove(&ack.packet_id);
                 self.connection(link).owed.pubcomps.push_back((ack.packet_id, is_known));
             }
             Packet::Pubcomp(ack) => {
@@ -124,9 +126,13 @@ impl Oracle {
             None => Some(self.accept_of(link, publish, topic)?),
         };
         if let Some(packet_id) = publish.packet_id {
+            let is_refused = refusal.is_some();
             let refusal = refusal.filter(|_| has_properties);
             if publish.qos == QoS::ExactlyOnce && refusal.is_none() {
                 self.sessions[number].inbound.insert(packet_id);
+                if is_refused {
+                    self.sessions[number].refused.insert(packet_id);
+                }
             }
             self.owe_ack(link, publish.qos, OwedAck { packet_id, accept, refusal });
         }

@@ -40,6 +40,8 @@ pub struct Session {
     pub shares: BTreeMap<Rc<str>, Timeline<Option<Sub>>>,
     /// QoS 2 messages from the Client whose PUBREL has not come, and which accepted message each is.
     pub inbound: BTreeSet<PacketId>,
+    /// Those of them that were refused, which a Client before 5.0 is not told: a crash forgets them.
+    pub refused: BTreeSet<PacketId>,
     /// QoS 1 and 2 messages to the Client, in the order of sending.
     pub in_flight: Vec<InFlight>,
     /// Everything sent to it for the first time.
@@ -196,6 +198,7 @@ impl Session {
             timeline: Timeline::new(opened),
             shares: BTreeMap::new(),
             inbound: BTreeSet::new(),
+            refused: BTreeSet::new(),
             in_flight: Vec::new(),
             deliveries: Vec::new(),
             matching: Matching::new(),

@@ -174,7 +174,9 @@ impl Oracle {
             self.settings.is_durable && accept.qos == QoS::ExactlyOnce && session.ended.is_some()
         };
         let may_be_dropped = members.iter().any(may_be_held)
-            || members.iter().any(|session| session.is_lost || session.last_full >= first);
+            || members.iter().any(|session| session.is_lost || session.last_full >= first)
+            // A member that is not kept may have had it, or have given it back, when a crash took it.
+            || first <= self.last_crash && members.iter().any(|session| !session.is_kept());
         let may_be_dropped = may_be_dropped
             || members.iter().any(|session| {
                 let is_fire_and_forget = accept.qos == QoS::AtMostOnce

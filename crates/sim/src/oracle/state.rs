@@ -19,7 +19,7 @@ use crate::{
         retained::RetainedTopics,
         session::{Session, Will},
         tally::Tally,
-        words::{Check, Moment, broken},
+        words::{Check, Moment, Tick, broken},
     },
 };
 
@@ -39,6 +39,8 @@ pub struct Oracle {
     pub(crate) retained: RetainedTopics,
     pub(crate) groups: Groups,
     pub(crate) is_stopping: bool,
+    /// When the Server crashed last.
+    pub(crate) last_crash: Tick,
     /// Counts what was exercised.
     pub tally: Tally,
 }
@@ -86,6 +88,7 @@ impl Oracle {
             retained: RetainedTopics::new(shards),
             groups: Groups::default(),
             is_stopping: false,
+            last_crash: 0,
             tally: Tally::default(),
         }
     }
