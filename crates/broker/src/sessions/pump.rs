@@ -1,7 +1,12 @@
 //! What waits for a Client goes out, as far as its quota and its socket allow (4.4, 4.6, 4.9).
 
-use dunlin_packet::{acks::Ack, packet::PacketType, packet_identifier::PacketId, qos::QoS};
-use dunlin_protocol::{outbound::Resend, time::Instant};
+use dunlin_packet::{
+    acks::Ack, packet::PacketType, packet_identifier::PacketId, qos::QoS, reason_code::ReasonCode,
+};
+use dunlin_protocol::{
+    outbound::{Pubrec, Resend},
+    time::Instant,
+};
 
 use crate::{
     fanout::{Hop, write_publish},
@@ -74,10 +79,30 @@ impl State {
             }
         };
         self.count_sent(now, session, is_written);
-        if !is_written {
-            self.forget_unsent(session, hop, out);
+        match (hop.qos, hop.packet_id) {
+            _ if is_written => {}
+            (QoS::ExactlyOnce, Some(packet_id)) => self.release_unsent(session, id, packet_id, out),
+            _ => self.forget_unsent(session, hop, out),
         }
         true
+    }
+
+    /// A QoS 2 message is too large to be sent again, and the Client may have had it: it counts as sent [MQTT-3.1.2-25],
+    /// and PUBREL frees its identifier on both sides. The next message under it would be taken for a duplicate otherwise.
+    fn release_unsent(
+        &mut self,
+        index: SessionIndex,
+        id: ConnectionId,
+        packet_id: PacketId,
+        out: &mut Outbox,
+    ) {
+        let session = &mut self.sessions[index];
+        let owner = session.owner;
+        let Ok(Pubrec::Release(delivery)) = session.outbound.pubrec(packet_id, false) else { return };
+        let changes = out.batch.len();
+        self.file_released(owner, &delivery, packet_id, out);
+        let is_filed = out.batch.len() > changes;
+        self.answer_ack(id, PacketType::Pubrel, packet_id, ReasonCode::Success, is_filed, out);
     }
 
     /// Sends the front of the queue; `false` if there is none, or it has to wait for quota.

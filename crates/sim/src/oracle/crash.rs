@@ -221,6 +221,7 @@ mod tests {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            quiet_before: 0,
             quiet: None,
         }
     }

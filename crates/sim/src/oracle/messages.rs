@@ -117,6 +117,8 @@ pub struct Accept {
     pub is_refused: bool,
     /// For each shard, when its receivers were chosen at the latest.
     pub settled: Vec<Option<Tick>>,
+    /// When no mail was under way for the last time before.
+    pub quiet_before: Tick,
     /// When no mail was under way any more for the first time.
     pub quiet: Option<Tick>,
 }
@@ -154,6 +156,7 @@ pub struct Messages {
     waiting: Vec<VecDeque<(u64, usize)>>,
     /// Mail may still be under way for these.
     unquiet: Vec<usize>,
+    last_quiet: Tick,
 }
 
 impl Messages {
@@ -166,12 +169,14 @@ impl Messages {
             unsent: vec![Vec::new(); shards],
             waiting: vec![VecDeque::new(); shards],
             unquiet: Vec::new(),
+            last_quiet: 0,
         }
     }
 
     /// Adds one and returns its number. Its receivers in the publisher's own shard are chosen at once.
     pub fn accept(&mut self, mut accept: Accept) -> usize {
         let number = self.accepts.len();
+        accept.quiet_before = self.last_quiet;
         accept.settled = vec![None; self.unsent.len()];
         accept.settled[accept.shard] = Some(accept.at.tick);
         self.unsent[accept.shard].push(number);
@@ -252,6 +257,7 @@ impl Messages {
 
     /// No mail is under way.
     pub fn quiet(&mut self, tick: Tick) {
+        self.last_quiet = tick;
         for number in self.unquiet.drain(..) {
             self.accepts[number].quiet = Some(tick);
         }

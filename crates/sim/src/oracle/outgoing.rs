@@ -184,10 +184,22 @@ impl Oracle {
             return self.check_release_code(link, ack, is_known);
         }
         let place = connection.to_resend.iter().position(|other| *other == packet_id);
+        // One that was held back until it was durable was never sent, and the Server no longer knows that.
+        let may_be_unsent =
+            self.settings.is_durable && session.is_kept() && connection.asked.maximum_packet_size < u32::MAX;
         let in_flight = session.find_in_flight(packet_id);
+        if in_flight.is_none() && may_be_unsent {
+            return self.check_release_code(link, ack, true);
+        }
         let (Some(place), Some(in_flight)) = (place, in_flight) else {
             return self.wrong(link, "4.3.3", format!("PUBREL {} that is not due", packet_id.value()));
         };
+        if in_flight.may_be_dropped && !in_flight.is_released {
+            // What has become too large counts as sent; PUBREL frees its identifier. [MQTT-3.1.2-25]
+            (in_flight.is_released, in_flight.released_on) = (true, Some(link));
+            self.tally.count("messages too large released");
+            return self.check_release_code(link, ack, true);
+        }
         if !in_flight.is_released || in_flight.released_on == Some(link) || place < connection.pubrels_resent
         {
             return self.wrong(link, "MQTT-4.6.0-4", format!("PUBREL {} out of turn", packet_id.value()));

@@ -12,7 +12,7 @@ use crate::{
     oracle::{
         groups::{Group, Sent},
         matching::Matching,
-        messages::MessageKey,
+        messages::{Accept, MessageKey},
         session::{Content, Session, publish_bytes_max},
         state::Oracle,
         subscriptions::outcome_of_one,
@@ -175,8 +175,7 @@ impl Oracle {
         };
         let may_be_dropped = members.iter().any(may_be_held)
             || members.iter().any(|session| session.is_lost || session.last_full >= first)
-            // A member that is not kept may have had it, or have given it back, when a crash took it.
-            || first <= self.last_crash && members.iter().any(|session| !session.is_kept());
+            || self.may_be_lost_in_group(group, accept);
         let may_be_dropped = may_be_dropped
             || members.iter().any(|session| {
                 let is_fire_and_forget = accept.qos == QoS::AtMostOnce
@@ -196,6 +195,18 @@ impl Oracle {
             true => Finding::Waiting,
             false => Finding::Owed(Rc::clone(&steady.client)),
         }
+    }
+}
+
+impl Oracle {
+    /// A member that is not kept may have had it, or have given it back, when a crash took it. The home of the group may
+    /// not have known yet that its Session had ended.
+    fn may_be_lost_in_group(&self, group: &Group, accept: &Accept) -> bool {
+        let is_fleeting = |session: &Session| {
+            !session.is_kept() && session.ended.is_none_or(|ended| ended >= accept.quiet_before)
+        };
+        accept.at.tick <= self.last_crash
+            && group.members.iter().any(|&index| is_fleeting(&self.sessions[index]))
     }
 }
 

@@ -355,6 +355,7 @@ fn will_of(will: &ConnectWill<'_>) -> Will {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            quiet_before: 0,
             quiet: None,
         },
         delay_s: will.properties.will_delay_interval_s().unwrap_or(0),

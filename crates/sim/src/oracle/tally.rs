@@ -45,7 +45,7 @@ pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
     ("connections opened", 20),
     ("connections cut", 3),
     ("messages accepted", 100),
-    ("messages delivered", 100),
+    ("messages delivered", 50),
     ("subscriptions made", 20),
     ("rests", 1),
 ];
