@@ -24,7 +24,12 @@ impl State {
         is_filed: bool,
         out: &mut Outbox,
     ) {
-        if is_filed || self.connection(id).held > 0 {
+        let (connection, session) = self.both(id);
+        if packet_type == PacketType::Puback {
+            // What only waits for the disk does not count: many Clients send more at a time than the Receive Maximum.
+            session.inbound.acknowledged(packet_id);
+        }
+        if is_filed || connection.held > 0 {
             return self.hold(id, HeldPacket::Ack(packet_type, packet_id, reason_code), is_filed, out);
         }
         self.write_answer(id, packet_type, packet_id, reason_code, out);
@@ -77,10 +82,7 @@ impl State {
         reason_code: ReasonCode,
         out: &mut Outbox,
     ) {
-        let (connection, session) = self.both(id);
-        if packet_type == PacketType::Puback {
-            session.inbound.acknowledged(packet_id);
-        }
+        let (connection, _) = self.both(id);
         write_ack(connection, id, packet_type, packet_id, reason_code, out);
     }
 

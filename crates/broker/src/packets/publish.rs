@@ -117,7 +117,11 @@ impl State {
         body: &[u8],
         out: &mut Outbox,
     ) -> Flow {
-        let (_, session) = self.both(id);
+        let (connection, session) = self.both(id);
+        if connection.held > HELD_MAX {
+            let reason = "more messages wait for their acknowledgement than there are Packet Identifiers";
+            return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, reason, out);
+        }
         match session.inbound.publish(publish.qos, publish.packet_id) {
             Ok(Received::New) => {}
             Ok(Received::Duplicate) => {
@@ -252,6 +256,9 @@ impl State {
         self.answer_ack(id, packet_type, packet_id, code, is_filed, out);
     }
 }
+
+/// Packets held back for one Client: as many as there are Packet Identifiers each way.
+const HELD_MAX: u32 = 2 * 65_535;
 
 /// Appends the Properties that are forwarded unaltered and in order to `out`, encoded. [MQTT-3.3.2-4] [MQTT-3.3.2-15]
 /// [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
