@@ -66,6 +66,10 @@ impl State {
         let connection = self.connection(id);
         connection.held += 1;
         let serial = connection.serial;
+        if self.filing.storage == Storage::Failed {
+            // It would wait for ever.
+            return self.doomed.push((id, serial));
+        }
         self.held.push(batch, id, serial, packet);
     }
 
@@ -142,9 +146,13 @@ impl State {
             let is_same = |serial| serial == held.serial;
             if self.find_connection(held.connection).is_some_and(|it| is_same(it.serial)) {
                 out.unblock(held.connection);
-                let reason = "the Server cannot keep messages any more";
-                self.disconnect(now, held.connection, ReasonCode::ImplementationSpecificError, reason, out);
+                let (code, reason) = STORAGE_FAILED;
+                self.disconnect(now, held.connection, code, reason, out);
             }
         }
     }
 }
+
+/// Why a Client is disconnected that waits for what can never become true.
+pub(crate) const STORAGE_FAILED: (ReasonCode, &str) =
+    (ReasonCode::ImplementationSpecificError, "the Server cannot keep messages any more");

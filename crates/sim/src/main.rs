@@ -21,7 +21,7 @@ cargo sim --seeds N             many runs, 200 if nothing is said
   --from M                      the first seed (1)
   --jobs J                      runs at a time (as many as there are cores)
   --steps K                     steps of a run
-  --crashes                     half of the Servers crash now and then, and start again
+  --crashes                     all durable Servers crash now and then, not only half of them
   --tell                        with --seed: all that happened, also if all is well";
 
 /// What was asked for.

@@ -52,6 +52,8 @@ pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
 
 /// What many runs must have done together, for each run.
 pub const MINIMUMS_OF_MANY: &[(&str, u64)] = &[
+    ("crashes", 1),
+    ("sessions restored", 2),
     ("takeovers", 1),
     ("sessions resumed", 2),
     ("sessions expired", 1),
