@@ -165,7 +165,8 @@ fn tell(report: &Report, command: &Command) {
     report.trace.last_lines(40).for_each(|line| println!("{line}"));
     println!("\nseed {}: {} [{}]", report.seed, failure.promise, failure.clause);
     let steps = if command.steps == STEPS { String::new() } else { format!(" --steps {}", command.steps) };
-    println!("again: cargo sim --seed {}{steps}", report.seed);
+    let crashes = if command.is_crashing { " --crashes" } else { "" };
+    println!("again: cargo sim --seed {}{steps}{crashes}", report.seed);
 }
 
 fn print_tally(tally: &Tally) {

@@ -224,6 +224,7 @@ mod tests {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            will_call: None,
             quiet_before: 0,
             quiet: None,
         }

@@ -43,7 +43,7 @@ impl Tally {
 /// What one run of the usual length must have done at least.
 pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
     ("connections opened", 20),
-    ("connections cut", 3),
+    ("connections cut", 1),
     ("messages accepted", 100),
     ("messages delivered", 50),
     ("subscriptions made", 20),
