@@ -71,6 +71,10 @@ impl State {
         let connection = self.connection(id);
         connection.held += 1;
         let serial = connection.serial;
+        if self.filing.storage == Storage::Failed {
+            // It would wait for ever.
+            return self.doomed.push((id, serial));
+        }
         self.held.push(batch, id, serial, packet);
     }
 
@@ -146,9 +150,13 @@ impl State {
             let Some(connection) = self.find_connection(id) else { continue };
             let (session, is_waiting) = (connection.session, connection.held > 0);
             if is_waiting || self.sessions[session].is_kept() {
-                let reason = "the Server cannot keep messages any more";
-                self.disconnect(now, id, ReasonCode::ImplementationSpecificError, reason, out);
+                let (code, reason) = STORAGE_FAILED;
+                self.disconnect(now, id, code, reason, out);
             }
         }
     }
 }
+
+/// Why a Client is disconnected that waits for what can never become true.
+pub(crate) const STORAGE_FAILED: (ReasonCode, &str) =
+    (ReasonCode::ImplementationSpecificError, "the Server cannot keep messages any more");

@@ -13,8 +13,7 @@ use crate::{
 impl World {
     /// Perhaps this commit was the last one before a crash.
     pub(crate) fn tempt_fate(&mut self) {
-        if self.is_crashing && self.plan.settings.is_durable && self.random.once_in(self.plan.commits_a_crash)
-        {
+        if self.plan.is_crashing && self.random.once_in(self.plan.commits_a_crash) {
             let steps = self.random.pick(&[0, 3, 40, 300]);
             let steps = self.random.between(0, steps);
             self.doom = Some(Doom { durable: Box::new(self.oracle.clone()), steps });

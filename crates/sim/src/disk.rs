@@ -123,6 +123,17 @@ impl Disk {
         self.pending.push(Pending::Batch { shard, number, changes: changes.collect() });
     }
 
+    /// Loses new records of the batch of `shard` that was taken last, if it is not durable yet; returns its number.
+    pub fn lose(&mut self, of: ShardId, mut loses: impl FnMut(&[u8]) -> bool) -> Option<u64> {
+        let last = self.pending.iter_mut().rev().find_map(|pending| match pending {
+            Pending::Batch { shard, number, changes } if *shard == of => Some((number, changes)),
+            _ => None,
+        });
+        let (number, changes) = last?;
+        changes.retain(|deed| deed.value.is_none() || !loses(&deed.key));
+        Some(*number)
+    }
+
     /// Takes a question; the answer knows everything that was submitted before.
     pub fn ask(&mut self, shard: ShardId, request: PageRequest) {
         self.pending.push(Pending::Page { shard, request });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_broker::routing::mail::Mail;
+use dunlin_broker::{records::key::kind, routing::mail::Mail};
 use dunlin_packet::{
     fixed_header::Frame, packet::Packet, publish::Publish, qos::QoS, version::ProtocolVersion,
 };
@@ -32,6 +32,10 @@ pub enum Sabotage {
     DropRetainedMail,
     /// It does not acknowledge.
     DropAcknowledgement,
+    /// It takes a batch for durable that is not.
+    AcknowledgeEarly,
+    /// It loses the record of a message.
+    LoseRecord,
 }
 
 /// Sits between the broker and the world and does wrong now and then.
@@ -88,7 +92,11 @@ impl Saboteur {
             Sabotage::Alter => publish.payload.len() > 12,
             Sabotage::DoubleWill => is_first && topic.starts_with("w/") && publish.qos == QoS::AtMostOnce,
             Sabotage::ForgetRetained => is_first && publish.retain,
-            Sabotage::DropMail | Sabotage::DropRetainedMail | Sabotage::DropAcknowledgement => false,
+            Sabotage::DropMail
+            | Sabotage::DropRetainedMail
+            | Sabotage::DropAcknowledgement
+            | Sabotage::AcknowledgeEarly
+            | Sabotage::LoseRecord => false,
         };
         if !is_chance || !self.strikes() {
             written.extend_from_slice(packet);
@@ -142,6 +150,16 @@ impl Saboteur {
             _ => false,
         };
         is_chance && self.strikes()
+    }
+
+    /// Whether a batch is taken for durable before it is.
+    pub fn acknowledges_early(&mut self) -> bool {
+        self.sabotage == Sabotage::AcknowledgeEarly && self.strikes()
+    }
+
+    /// Whether the record under `key` is lost.
+    pub fn loses_record(&mut self, key: &[u8]) -> bool {
+        self.sabotage == Sabotage::LoseRecord && key.starts_with(&[kind::MESSAGE]) && self.strikes()
     }
 
     fn strikes(&mut self) -> bool {

@@ -21,7 +21,7 @@ cargo sim --seeds N             many runs, 200 if nothing is said
   --from M                      the first seed (1)
   --jobs J                      runs at a time (as many as there are cores)
   --steps K                     steps of a run
-  --crashes                     half of the Servers crash now and then, and start again
+  --crashes                     all durable Servers crash now and then, not only half of them
   --tell                        with --seed: all that happened, also if all is well";
 
 /// What was asked for.
@@ -165,7 +165,8 @@ fn tell(report: &Report, command: &Command) {
     report.trace.last_lines(40).for_each(|line| println!("{line}"));
     println!("\nseed {}: {} [{}]", report.seed, failure.promise, failure.clause);
     let steps = if command.steps == STEPS { String::new() } else { format!(" --steps {}", command.steps) };
-    println!("again: cargo sim --seed {}{steps}", report.seed);
+    let crashes = if command.is_crashing { " --crashes" } else { "" };
+    println!("again: cargo sim --seed {}{steps}{crashes}", report.seed);
 }
 
 fn print_tally(tally: &Tally) {

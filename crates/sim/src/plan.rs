@@ -33,6 +33,8 @@ pub struct Plan {
     pub large_percent: u64,
     /// After so many commits the Server crashes, on average.
     pub commits_a_crash: u64,
+    /// Whether the Server crashes now and then; only a durable one does.
+    pub is_crashing: bool,
     /// Percent of acts that end a connection.
     pub churn_percent: u64,
 }
@@ -42,9 +44,12 @@ impl Plan {
     #[must_use]
     pub fn new(random: &mut Random, steps: u64) -> Self {
         let rounds = random.between(4, 16);
+        let settings = Arc::new(settings(random));
+        let is_crashing = settings.is_durable && random.once_in(2);
         Self {
             shards: random.between(1, 5) as usize,
-            settings: Arc::new(settings(random)),
+            settings,
+            is_crashing,
             clients: random.between(4, 14) as usize,
             steps_a_round: steps / rounds,
             rounds,

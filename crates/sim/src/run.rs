@@ -32,7 +32,7 @@ pub struct Options {
     pub sabotage: Option<(Sabotage, u64)>,
     /// Whether lines are kept for a person.
     pub is_telling: bool,
-    /// Whether the Server crashes now and then, if it is a durable one.
+    /// Whether every durable Server crashes now and then, and not only every other one.
     pub is_crashing: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Report {
 pub fn run(seed: u64, options: Options) -> Report {
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
-    world.is_crashing = options.is_crashing;
+    world.plan.is_crashing |= options.is_crashing && world.plan.settings.is_durable;
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
     let outcome = caught(|| world.live(options.steps));
     let failure = match outcome {

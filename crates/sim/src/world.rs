@@ -46,7 +46,6 @@ pub struct World {
     pub(crate) desks: Vec<Desk>,
     pub(crate) disk: Disk,
     pub(crate) doom: Option<Doom>,
-    pub(crate) is_crashing: bool,
     pub(crate) clients: Vec<Client>,
     pub(crate) rogues: BTreeSet<LinkId>,
     pub(crate) last_number: u64,
@@ -76,7 +75,6 @@ impl World {
             desks,
             disk: Disk::default(),
             doom: None,
-            is_crashing: false,
             clients,
             rogues: BTreeSet::new(),
             last_number: 0,
@@ -488,6 +486,12 @@ impl World {
     /// The shard's turn ends: mail leaves, sockets are written, closed ones are closed.
     pub(crate) fn flush(&mut self, index: usize) -> Check {
         self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
+        if let Some(saboteur) = &mut self.saboteur {
+            let taken = self.disk.lose(ShardId(index as u8), |key| saboteur.loses_record(key));
+            let early = taken.filter(|_| saboteur.acknowledges_early());
+            let reports = early.map(|number| Report::Committed { number });
+            self.desks[index].reports.extend(reports);
+        }
         self.post(index);
         let mut dirty = Vec::new();
         self.desks[index].outbox.take_dirty(&mut dirty);

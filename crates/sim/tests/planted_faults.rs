@@ -11,6 +11,18 @@ use dunlin_sim::{
 /// Not all of them can: a lost Retained Message that is replaced before anybody asks for it is nobody's loss.
 fn is_noticed(sabotage: Sabotage, times: u64, percent: usize, clause: &str) {
     let options = Options { steps: 4_000, sabotage: Some((sabotage, times)), ..Options::default() };
+    is_noticed_with(options, percent, clause);
+}
+
+/// The same, with crashes.
+fn is_noticed_after_a_crash(sabotage: Sabotage, times: u64, percent: usize, clause: &str) {
+    let sabotage = Some((sabotage, times));
+    let options = Options { steps: 4_000, sabotage, is_crashing: true, ..Options::default() };
+    is_noticed_with(options, percent, clause);
+}
+
+fn is_noticed_with(options: Options, percent: usize, clause: &str) {
+    let sabotage = options.sabotage.map(|(sabotage, _)| sabotage);
     let reports: Vec<_> = (1..=16).map(|seed| run(seed, options)).collect();
     let innocent = reports.iter().filter(|report| report.deeds == 0);
     for report in innocent {
@@ -72,4 +84,14 @@ fn a_retained_message_lost_between_shards_is_noticed() {
 #[test]
 fn a_missing_acknowledgement_is_noticed() {
     is_noticed(Sabotage::DropAcknowledgement, 50, 100, "MQTT-4.6.0-2");
+}
+
+#[test]
+fn an_acknowledgement_before_the_commit_is_noticed() {
+    is_noticed_after_a_crash(Sabotage::AcknowledgeEarly, 2, 25, "MQTT-4.3.2-4");
+}
+
+#[test]
+fn a_lost_record_is_noticed() {
+    is_noticed_after_a_crash(Sabotage::LoseRecord, 5, 25, "MQTT-4.5.0-1");
 }

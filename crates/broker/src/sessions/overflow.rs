@@ -7,6 +7,8 @@ use dunlin_packet::{
 use dunlin_protocol::time::Instant;
 
 use crate::{
+    holding::STORAGE_FAILED,
+    input::Storage,
     limits::Overflow,
     output::Outbox,
     routing::{group_mail::Member, mail::Mail},
@@ -115,11 +117,15 @@ impl State {
         }
     }
 
-    /// Disconnects the Clients that were too slow.
+    /// Disconnects the Clients that were too slow, or wait for a storage that has failed.
     pub(crate) fn disconnect_doomed(&mut self, now: Instant, out: &mut Outbox) {
+        let (code, reason) = match self.filing.storage {
+            Storage::Failed => STORAGE_FAILED,
+            Storage::Ready | Storage::Low => (ReasonCode::QuotaExceeded, "the queue is full"),
+        };
         while let Some((id, serial)) = self.doomed.pop() {
             if self.find_connection(id).is_some_and(|connection| connection.serial == serial) {
-                self.disconnect(now, id, ReasonCode::QuotaExceeded, "the queue is full", out);
+                self.disconnect(now, id, code, reason, out);
             }
         }
     }

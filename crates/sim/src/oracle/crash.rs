@@ -123,6 +123,9 @@ impl Oracle {
             } else if let Some(due_ms) = session.will.as_mut().and_then(|will| will.due_ms.as_mut()) {
                 *due_ms = (*due_ms).max(now_ms + grace_ms);
             }
+            if self.sessions[index].is_kept() && self.sessions[index].ended.is_none() {
+                self.tally.count("sessions restored");
+            }
         }
     }
 
@@ -221,6 +224,7 @@ mod tests {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            will_call: None,
             quiet_before: 0,
             quiet: None,
         }

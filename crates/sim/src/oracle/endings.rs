@@ -288,6 +288,7 @@ impl Oracle {
         self.tick();
         let mut accept = will.accept;
         accept.at = self.moment;
+        accept.will_call = Some(self.call);
         accept.expires_at_ms = accept.expiry_s.map(|seconds| accept.at.now_ms + u64::from(seconds) * 1_000);
         self.accept(accept);
     }

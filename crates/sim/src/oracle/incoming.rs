@@ -191,6 +191,7 @@ impl Oracle {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            will_call: None,
             quiet_before: 0,
             quiet: None,
         };

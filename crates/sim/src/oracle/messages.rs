@@ -117,6 +117,8 @@ pub struct Accept {
     pub is_refused: bool,
     /// For each shard, when its receivers were chosen at the latest.
     pub settled: Vec<Option<Tick>>,
+    /// The call of the broker in which it was published, if it is a Will: Wills of one call come in any order.
+    pub will_call: Option<u64>,
     /// When no mail was under way for the last time before.
     pub quiet_before: Tick,
     /// When no mail was under way any more for the first time.

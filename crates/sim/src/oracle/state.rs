@@ -355,6 +355,7 @@ fn will_of(will: &ConnectWill<'_>) -> Will {
             is_acknowledged: false,
             is_refused: false,
             settled: Vec::new(),
+            will_call: None,
             quiet_before: 0,
             quiet: None,
         },

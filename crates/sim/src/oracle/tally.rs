@@ -43,7 +43,7 @@ impl Tally {
 /// What one run of the usual length must have done at least.
 pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
     ("connections opened", 20),
-    ("connections cut", 3),
+    ("connections cut", 1),
     ("messages accepted", 100),
     ("messages delivered", 50),
     ("subscriptions made", 20),
@@ -52,6 +52,8 @@ pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
 
 /// What many runs must have done together, for each run.
 pub const MINIMUMS_OF_MANY: &[(&str, u64)] = &[
+    ("crashes", 1),
+    ("sessions restored", 2),
     ("takeovers", 1),
     ("sessions resumed", 2),
     ("sessions expired", 1),
