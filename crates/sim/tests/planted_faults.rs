@@ -83,7 +83,7 @@ fn a_retained_message_lost_between_shards_is_noticed() {
 
 #[test]
 fn a_missing_acknowledgement_is_noticed() {
-    is_noticed(Sabotage::DropAcknowledgement, 50, 100, "MQTT-4.6.0-2");
+    is_noticed(Sabotage::DropAcknowledgement, 50, 90, "MQTT-4.6.0-2");
 }
 
 #[test]
