@@ -184,9 +184,9 @@ impl Oracle {
             return self.check_release_code(link, ack, is_known);
         }
         let place = connection.to_resend.iter().position(|other| *other == packet_id);
-        // One that was held back until it was durable was never sent, and the Server no longer knows that.
-        let may_be_unsent =
-            self.settings.is_durable && session.is_kept() && connection.asked.maximum_packet_size < u32::MAX;
+        // One that was held back until it was durable was never sent, and the Server no longer knows that: it is released if
+        // it was too large for the Client on this or an earlier connection.
+        let may_be_unsent = self.settings.is_durable && session.is_kept();
         let in_flight = session.find_in_flight(packet_id);
         if in_flight.is_none() && may_be_unsent {
             return self.check_release_code(link, ack, true);
