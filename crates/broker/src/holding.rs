@@ -32,7 +32,7 @@ impl State {
         if is_filed || connection.held > 0 {
             return self.hold(id, HeldPacket::Ack(packet_type, packet_id, reason_code), is_filed, out);
         }
-        self.write_answer(id, packet_type, packet_id, reason_code, out);
+        write_ack(connection, id, packet_type, packet_id, reason_code, out);
     }
 
     /// The same for SUBACK and UNSUBACK, in bytes.
@@ -78,18 +78,6 @@ impl State {
         self.held.push(batch, id, serial, packet);
     }
 
-    fn write_answer(
-        &mut self,
-        id: ConnectionId,
-        packet_type: PacketType,
-        packet_id: PacketId,
-        reason_code: ReasonCode,
-        out: &mut Outbox,
-    ) {
-        let (connection, _) = self.both(id);
-        write_ack(connection, id, packet_type, packet_id, reason_code, out);
-    }
-
     /// The batches up to `batch` are durable: what was said about them may be said.
     pub(crate) fn committed(&mut self, now: Instant, batch: u64, out: &mut Outbox) {
         self.filing.is_committed(batch);
@@ -101,7 +89,7 @@ impl State {
             connection.held -= 1;
             match packet {
                 HeldPacket::Ack(packet_type, packet_id, reason_code) => {
-                    self.write_answer(id, packet_type, packet_id, reason_code, out);
+                    write_ack(connection, id, packet_type, packet_id, reason_code, out);
                 }
                 HeldPacket::Bytes(bytes) => out.buffer(id).extend_from_slice(&bytes),
                 HeldPacket::Connack => out.unblock(id),

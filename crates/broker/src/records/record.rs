@@ -220,25 +220,6 @@ impl Batch {
     }
 }
 
-/// Writes a message's record anew with its body inside, if it shares one; `body` reads that.
-pub fn unshared(key: &[u8], value: &[u8], body: impl FnOnce() -> Option<Message>, batch: &mut Batch) {
-    let Ok(Record::Message(owner, number, content)) = Record::decode(key, value) else { return };
-    if !matches!(content.body, content::BodyContent::Shared { .. }) {
-        return;
-    }
-    let Some(message) = body() else { return };
-    let parts = MessageParts {
-        qos: content.qos,
-        retain: content.retain,
-        packet_id: content.packet_id,
-        identifiers: &content.identifiers,
-        group: content.group,
-        message: message.view(),
-        is_shared: false,
-    };
-    batch.put_record(What::Put, Key::Message(owner, number), |out| parts.encode(out));
-}
-
 /// The shared body that a message's record asks for, if it does. Whoever answers a
 /// [`PageRequest`](crate::output::PageRequest) adds it to the answer.
 #[must_use]

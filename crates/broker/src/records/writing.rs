@@ -3,7 +3,7 @@
 use dunlin_packet::{qos::QoS, topic::name::TopicName};
 
 use crate::{
-    message::{MessageFacts, View},
+    message::{Message, MessageFacts, View},
     records::{
         batch::Batch,
         content::{BodyContent, MessageContent, MessageParts, TransitContent, TransitParts},
@@ -39,6 +39,21 @@ pub fn encode(record: &Record<'_>, batch: &mut Batch) {
             };
             batch.put_transit(key, parts, &message.view());
         }
+    }
+}
+
+/// Writes a message's record anew with its body inside, if it shares one; `body` reads that.
+pub fn unshare(key: &[u8], value: &[u8], body: impl FnOnce() -> Option<Message>, batch: &mut Batch) {
+    let Ok(Record::Message(owner, number, content)) = Record::decode(key, value) else { return };
+    if matches!(content.body, BodyContent::Shared { .. })
+        && let Some(message) = body()
+    {
+        encode_message(
+            owner,
+            number,
+            &MessageContent { body: BodyContent::Inside(message), ..content },
+            batch,
+        );
     }
 }
 

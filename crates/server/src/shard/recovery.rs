@@ -86,7 +86,8 @@ pub(crate) fn restore(
     Ok(())
 }
 
-fn body(store: &dyn Store, id: ShardId, number: u64) -> Option<Message> {
+/// The message of a shared body.
+pub(super) fn body(store: &dyn Store, id: ShardId, number: u64) -> Option<Message> {
     let key = Key::Body(id, number).to_bytes();
     let value = store.find(&key).ok()??;
     match Record::decode(&key, &value) {

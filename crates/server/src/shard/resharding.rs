@@ -14,7 +14,7 @@ use dunlin_broker::{
     records::{
         batch::{Batch, Change},
         key::{Key, kind},
-        record::{Record, unshared},
+        writing,
     },
     routing::{interests::Interests, mail::Mail},
     shard::Shard,
@@ -23,7 +23,7 @@ use dunlin_store::store::{Store, StoreError};
 
 use crate::{clock::Clock, storage::LastRun};
 
-use super::recovery::{Progress, RecoveryError, restore};
+use super::recovery::{Progress, RecoveryError, body, restore};
 
 /// Delivers the mail that was under way between the `before` shards, and gives each message that several of them share a
 /// body of its own, so that nothing depends on the number of shards any more.
@@ -141,15 +141,7 @@ fn unshare(
 ) -> Result<(), StoreError> {
     let Some(Key::Message(owner, number)) = Key::decode(key) else { return Ok(()) };
     let shard = ShardId((owner.slot % u16::from(before)) as u8);
-    let body_key = Key::Body(shard, number).to_bytes();
-    let body = || {
-        let value = store.find(&body_key).ok()??;
-        match Record::decode(&body_key, &value) {
-            Ok(Record::Body(_, _, message)) => Some(message),
-            _ => None,
-        }
-    };
-    unshared(key, value, body, batch);
+    writing::unshare(key, value, || body(store, shard, number), batch);
     if batch.size() > BATCH_BYTES {
         store.commit(&mut batch.changes(), false)?;
         batch.clear();
