@@ -4,6 +4,7 @@ pub mod durability;
 pub mod error;
 pub mod load;
 pub mod model;
+mod settings;
 mod value;
 
 #[cfg(test)]

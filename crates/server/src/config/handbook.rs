@@ -1,13 +1,16 @@
 //! Compares the list of settings in the handbook with the settings there are.
 
-use super::model::{Draft, SETTINGS, TABLES};
+use super::settings::{
+    TABLES,
+    setting::{Draft, Setting, Table},
+};
 
 const HANDBOOK: &str = "../../docs/guide/configuration.md";
 
 /// The rows of one table of the handbook, as they must be.
-fn rows(table: &str) -> Vec<String> {
+fn rows(table: &Table) -> Vec<String> {
     let draft = Draft::default();
-    let row = |setting: &super::model::Setting| {
+    let row = |setting: &Setting| {
         let unit = if setting.unit.is_empty() { "" } else { setting.unit };
         format!(
             "| `{}` | {unit} | `{}` | {} | {} |",
@@ -17,7 +20,7 @@ fn rows(table: &str) -> Vec<String> {
             setting.about
         )
     };
-    SETTINGS.iter().filter(|setting| setting.table == table).map(row).collect()
+    table.settings.iter().map(row).collect()
 }
 
 /// The rows of the handbook below the heading that names `table`.
@@ -34,7 +37,8 @@ fn the_handbook_lists_every_setting_with_unit_default_and_bounds() {
     let handbook =
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for table in TABLES {
-        let rows = rows(table);
+        let rows = rows(&table);
+        let table = table.name;
         assert_eq!(
             documented(&handbook, table),
             rows,

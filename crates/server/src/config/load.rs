@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dunlin_broker::limits::OverflowRule;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -15,7 +14,11 @@ use toml::{
 
 use super::{
     error::{ConfigError, Mistake, nearest},
-    model::{Config, Draft, LISTS, ListenerConfig, MQTT_PORT, SETTINGS, Setting, TABLES, loopback_listeners},
+    model::{Config, ListenerConfig, MQTT_PORT, loopback_listeners},
+    settings::{
+        TABLES,
+        setting::{Draft, Table},
+    },
 };
 
 /// What the command line says; it goes over what the file says.
@@ -70,8 +73,7 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
 /// # Errors
 /// [`ConfigError::Mistakes`] with all of them, or with the first one if it is not TOML.
 pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
-    let mut reader =
-        Reader { file, text, draft: Draft::default(), listeners: Vec::new(), mistakes: Vec::new() };
+    let mut reader = Reader { file, text, draft: Draft::default(), mistakes: Vec::new() };
     match DeTable::parse(text) {
         Ok(document) => reader.document(document.get_ref()),
         Err(error) => {
@@ -83,15 +85,15 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
             reader.mistake(error.span().unwrap_or(0..0), found, expected);
         }
     }
-    let Reader { draft, mut listeners, mut mistakes, .. } = reader;
+    let Reader { draft, mut mistakes, .. } = reader;
     if !mistakes.is_empty() {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
+    let Draft { server, mut listeners, broker, lobby, storage, log, .. } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    let Draft { server, broker, lobby, storage, log, .. } = draft;
     Ok(Config { server, listeners, broker, lobby, storage, log })
 }
 
@@ -102,51 +104,45 @@ struct Reader<'a> {
     file: &'a Path,
     text: &'a str,
     draft: Draft,
-    listeners: Vec<ListenerConfig>,
     mistakes: Vec<Mistake>,
 }
 
 impl Reader<'_> {
     fn document(&mut self, document: &DeTable<'_>) {
         for (key, value) in document {
-            match (&**key.get_ref(), value.get_ref()) {
-                (list, DeValue::Array(tables)) if LISTS.contains(&list) => {
-                    tables.iter().for_each(|table| self.one_of(list, table));
+            let name = &**key.get_ref();
+            let Some(table) = TABLES.iter().find(|table| table.name == name) else {
+                self.unknown_table(name, key.span());
+                continue;
+            };
+            match (&table.list, value.get_ref()) {
+                (Some(_), DeValue::Array(tables)) => tables.iter().for_each(|it| self.one_of(table, it)),
+                (Some(_), _) => {
+                    let expected = format!("{}, in two brackets", table.heading());
+                    self.mistake(key.span(), format!("`{name}` is not a list of tables"), expected);
                 }
-                (list, _) if LISTS.contains(&list) => {
-                    let found = format!("`{list}` is not a list of tables");
-                    self.mistake(key.span(), found, format!("[[{list}]], in two brackets"));
-                }
-                (table, DeValue::Table(values)) if TABLES.contains(&table) => self.table(table, values),
-                (table, _) if TABLES.contains(&table) => {
-                    self.mistake(key.span(), format!("`{table}` is not a table"), format!("[{table}]"));
-                }
-                (unknown, _) => self.unknown_table(unknown, key.span()),
+                (None, DeValue::Table(values)) => self.table(table, values),
+                (None, _) => self.mistake(key.span(), format!("`{name}` is not a table"), table.heading()),
             }
         }
     }
 
-    fn one_of(&mut self, list: &str, table: &Spanned<DeValue<'_>>) {
-        let DeValue::Table(values) = table.get_ref() else {
-            let found = format!("this {list} is not a table");
-            let keys: Vec<_> =
-                SETTINGS.iter().filter(|setting| setting.table == list).map(|it| it.key).collect();
-            return self.mistake(table.span(), found, format!("[[{list}]] with {}", keys.join(", ")));
+    fn one_of(&mut self, table: &Table, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Table(values) = value.get_ref() else {
+            let keys: Vec<_> = table.keys().collect();
+            let expected = format!("{} with {}", table.heading(), keys.join(", "));
+            return self.mistake(value.span(), format!("this {} is not a table", table.name), expected);
         };
-        self.draft.listener = ListenerConfig::default();
-        self.draft.queue = OverflowRule::default();
-        self.table(list, values);
-        match list {
-            "listener" => self.listeners.push(self.draft.listener.clone()),
-            _ => self.draft.broker.queue_overflow_rules.push(self.draft.queue.clone()),
-        }
+        let list = table.list.as_ref().expect("there may be several of this table");
+        (list.begin)(&mut self.draft);
+        self.table(table, values);
+        (list.end)(&mut self.draft);
     }
 
-    fn table(&mut self, table: &str, values: &DeTable<'_>) {
+    fn table(&mut self, table: &Table, values: &DeTable<'_>) {
         for (key, value) in values {
             let name = &**key.get_ref();
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.table == table && setting.key == name)
-            else {
+            let Some(setting) = table.find(name) else {
                 self.unknown_key(table, name, key.span());
                 continue;
             };
@@ -160,25 +156,21 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown_key(&mut self, table: &str, key: &str, span: Range<usize>) {
-        let here = || SETTINGS.iter().filter(|setting| setting.table == table);
-        let elsewhere = SETTINGS.iter().find(|setting| setting.key == key);
-        let expected = match (nearest(key, here().map(|setting| setting.key)), elsewhere) {
-            (_, Some(setting)) => format!("`{key}` in {}, where it belongs", bracketed(setting)),
+    fn unknown_key(&mut self, table: &Table, key: &str, span: Range<usize>) {
+        let expected = match (nearest(key, table.keys()), table_of(key)) {
+            (_, Some(other)) => format!("`{key}` in {}, where it belongs", other.heading()),
             (Some(nearest), None) => format!("a key of this table; did you mean `{nearest}`?"),
-            (None, None) => {
-                format!("one of {}", here().map(|setting| setting.key).collect::<Vec<_>>().join(", "))
-            }
+            (None, None) => format!("one of {}", table.keys().collect::<Vec<_>>().join(", ")),
         };
-        self.mistake(span, format!("unknown key `{key}` in [{table}]"), expected);
+        self.mistake(span, format!("unknown key `{key}` in [{}]", table.name), expected);
     }
 
     fn unknown_table(&mut self, name: &str, span: Range<usize>) {
-        let setting = SETTINGS.iter().find(|setting| setting.key == name);
-        let expected = match (setting, nearest(name, TABLES.into_iter())) {
-            (Some(setting), _) => format!("`{name}` in {}, where it belongs", bracketed(setting)),
+        let names = || TABLES.iter().map(|table| table.name);
+        let expected = match (table_of(name), nearest(name, names())) {
+            (Some(table), _) => format!("`{name}` in {}, where it belongs", table.heading()),
             (None, Some(nearest)) => format!("a table known here; did you mean `{nearest}`?"),
-            (None, None) => format!("one of the tables {}", TABLES.join(", ")),
+            (None, None) => format!("one of the tables {}", names().collect::<Vec<_>>().join(", ")),
         };
         self.mistake(span, format!("unknown name `{name}`"), expected);
     }
@@ -198,12 +190,9 @@ impl Reader<'_> {
     }
 }
 
-fn bracketed(setting: &Setting) -> String {
-    if LISTS.contains(&setting.table) {
-        format!("[[{}]]", setting.table)
-    } else {
-        format!("[{}]", setting.table)
-    }
+/// The first table that has such a key.
+fn table_of(key: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.find(key).is_some())
 }
 
 #[cfg(test)]
@@ -267,9 +256,11 @@ mod tests {
 
     #[test]
     fn every_setting_takes_its_bounds_and_nothing_beyond() {
-        for setting in SETTINGS {
+        for (table, setting) in
+            TABLES.iter().flat_map(|table| table.settings.iter().map(move |it| (table, it)))
+        {
             let super::super::value::Kind::Integer(bounds) = &setting.kind else { continue };
-            let text = |number: u64| format!("{}\n{} = {number}\n", bracketed(setting), setting.key);
+            let text = |number: u64| format!("{}\n{} = {number}\n", table.heading(), setting.key);
             for number in [*bounds.start(), *bounds.end()] {
                 parse(Path::new("t"), &text(number)).unwrap_or_else(|error| panic!("{error}"));
             }

@@ -177,3 +177,6 @@ impl Value {
         self.text() == "json"
     }
 }
+
+/// In the order of [`Overflow`].
+pub(super) const OVERFLOWS: [&str; 4] = ["drop-oldest", "drop-newest", "reject", "disconnect"];

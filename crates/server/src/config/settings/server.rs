@@ -1,0 +1,26 @@
+//! `[server]`: the process as a whole.
+
+use std::path::PathBuf;
+
+use super::setting::{Setting, boolean, integer, quoted, setting};
+use crate::config::value::Kind;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    integer!(
+        "shards",
+        0..=64,
+        "threads",
+        server.shards,
+        "Threads that carry Clients; 0 is one for each core."
+    ),
+    setting!("data_dir", Kind::Text(1..=4_096), "", server.data_dir => path
+        |path: &Option<PathBuf>| path.as_ref().map_or("the user's".to_owned(), |path| quoted(&path.display())),
+        "The folder in which Sessions and messages are kept, made with mode 0700 if it is not there. The user's is \
+         `$XDG_DATA_HOME/dunlin` or `~/.local/share/dunlin`; root's is `/var/lib/dunlin`."),
+    boolean!(
+        "allow_anonymous_public",
+        server.allow_anonymous_public,
+        "Whether anybody may connect from other machines without saying who it is. \
+         Without it a listener that other machines reach does not start."
+    ),
+];
