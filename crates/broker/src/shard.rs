@@ -12,12 +12,12 @@ use dunlin_protocol::time::Instant;
 use crate::{
     connection::Flow,
     ending::WillFate,
-    fanout::Publication,
     ids::{ConnectionId, ShardId},
     input::Input,
     limits::Settings,
     metrics::Counters,
     output::Outbox,
+    publication::Publication,
     routing::{interests::Interests, mail::Mail},
     state::State,
     timers::Timer,

@@ -4,10 +4,10 @@ use dunlin_packet::{qos::QoS, topic::name::TopicName};
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     ids::{Receipt, ShardId},
     message::View,
     output::Outbox,
+    publication::Publication,
     records::{content::TransitParts, key::Key},
     routing::{bundle::Bundle, mail::Mail, target::Target},
     sessions::{keeping::is_worth_sharing, table::Sessions},
@@ -181,12 +181,14 @@ fn send_to(route: &mut Vec<Mail>, publication: &mut Publication<'_>, receipt: Re
     if receipt != Receipt::NONE {
         return route.push(Mail::Publish(publication.keep(), receipt));
     }
-    if let Some(Mail::Bundle(bundle)) = route.last_mut()
-        && bundle.add(&publication.view)
-    {
-        return;
-    }
     let mut bundle = Bundle::default();
+    if let Some(Mail::Bundle(last)) = route.last_mut() {
+        if last.add(&publication.view) {
+            return;
+        }
+        // There is much to send.
+        bundle = Bundle::large();
+    }
     route.push(if bundle.add(&publication.view) {
         Mail::Bundle(bundle)
     } else {

@@ -7,10 +7,10 @@ use dunlin_packet::qos::QoS;
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     ids::ShardId,
     message::Message,
     output::Outbox,
+    publication::Publication,
     records::content::TransitParts,
     routing::{
         group_mail::{GroupMail, GroupName, Member},
