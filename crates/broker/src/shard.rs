@@ -202,6 +202,7 @@ impl State {
                 for mut publication in bundle.publications() {
                     self.publish_here(now, &mut publication, out);
                 }
+                bundle.retire(&mut out.spare_bundles);
             }
             Mail::Publish(message, receipt) => {
                 self.take_receipt(from, receipt, out);

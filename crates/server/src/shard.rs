@@ -4,6 +4,7 @@ pub(crate) mod admission;
 mod connection_io;
 mod flush;
 pub(crate) mod mailbox;
+pub(crate) mod neighbours;
 pub(crate) mod poller;
 pub(crate) mod recovery;
 pub(crate) mod resharding;

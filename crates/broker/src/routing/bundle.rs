@@ -29,9 +29,18 @@ struct Head {
 }
 
 impl Bundle {
-    /// An empty one with room for as much as there may be.
-    pub(crate) fn large() -> Self {
-        Self { bytes: Vec::with_capacity(BUNDLE_BYTES_MAX), count: 0 }
+    /// An empty one with room for as much as there may be, in the memory of a `spare` one if there is one.
+    pub(crate) fn large(spare: Option<Self>) -> Self {
+        spare.unwrap_or_else(|| Self { bytes: Vec::with_capacity(BUNDLE_BYTES_MAX), count: 0 })
+    }
+
+    /// Keeps the memory of a large one among `spares`.
+    pub(crate) fn retire(mut self, spares: &mut Vec<Self>) {
+        if self.bytes.capacity() == BUNDLE_BYTES_MAX && spares.len() < SPARES_MAX {
+            self.bytes.clear();
+            self.count = 0;
+            spares.push(self);
+        }
     }
 
     /// Adds a message, if it is small and there is room for it.
@@ -135,6 +144,9 @@ const MESSAGE_BYTES_MAX: usize = 8 << 10;
 
 /// Bytes of a bundle: whoever handles it looks at the clock between two of them only.
 const BUNDLE_BYTES_MAX: usize = 32 << 10;
+
+/// Bundles whose memory is kept for the next ones.
+const SPARES_MAX: usize = 16;
 
 /// Bytes before the parts of a message.
 const HEAD_BYTES: usize = 24;

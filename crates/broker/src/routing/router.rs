@@ -60,7 +60,7 @@ impl State {
             let is_promised = keeping & peer.bit() != 0;
             let receipt =
                 self.file_transit(now, peer, is_promised, TransitParts::Publish, &publication.view, out);
-            send_to(&mut out.routes[peer.index()], publication, receipt);
+            send_to(peer, publication, receipt, out);
         }
         true
     }
@@ -177,7 +177,8 @@ impl State {
 }
 
 /// A message that has a record of its own, or is large, is a letter of its own.
-fn send_to(route: &mut Vec<Mail>, publication: &mut Publication<'_>, receipt: Receipt) {
+fn send_to(peer: ShardId, publication: &mut Publication<'_>, receipt: Receipt, out: &mut Outbox) {
+    let route = &mut out.routes[peer.index()];
     if receipt != Receipt::NONE {
         return route.push(Mail::Publish(publication.keep(), receipt));
     }
@@ -187,7 +188,7 @@ fn send_to(route: &mut Vec<Mail>, publication: &mut Publication<'_>, receipt: Re
             return;
         }
         // There is much to send.
-        bundle = Bundle::large();
+        bundle = Bundle::large(out.spare_bundles.pop());
     }
     route.push(if bundle.add(&publication.view) {
         Mail::Bundle(bundle)
