@@ -221,6 +221,7 @@ impl State {
             Mail::Joined { ticket } => self.joined(ticket, out),
             Mail::Full { member, refusal } => self.refusing.add(member, *refusal),
             Mail::Room { member } => self.refusing.remove(member),
+            Mail::Shares(shares) => self.receive_shares(now, *shares, out),
             Mail::Group(mail) => self.take_group_mail(now, from, *mail, out),
         }
     }

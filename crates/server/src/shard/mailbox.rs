@@ -300,6 +300,7 @@ impl std::fmt::Debug for Answer {
 fn weight(mail: &Mail) -> usize {
     let messages = match mail {
         Mail::Bundle(bundle) => bundle.size(),
+        Mail::Shares(shares) => shares.size(),
         Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {

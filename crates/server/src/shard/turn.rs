@@ -368,7 +368,8 @@ impl<M: Machine> Turns<M> {
             if *count == 0 {
                 self.inbox.senders.pop_front();
             }
-            let looks = number % LETTERS_BETWEEN_LOOKS == 0 || matches!(mail, Mail::Bundle(_));
+            let looks =
+                number % LETTERS_BETWEEN_LOOKS == 0 || matches!(mail, Mail::Bundle(_) | Mail::Shares(_));
             self.tell(None, Input::Routed { from, mail });
             if looks && self.began.elapsed() > TURN_TIME / 2 {
                 return;
