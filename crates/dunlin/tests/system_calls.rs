@@ -67,7 +67,7 @@ const PUBLISHER: &str = "publisher";
 /// A Client Identifier that is at home in another shard than [`PUBLISHER`], if there is another one.
 fn name_elsewhere(shards: usize) -> String {
     let shards = u8::try_from(shards).expect("few shards");
-    let names = (0..100).map(|number| format!("subscriber {number}"));
+    let mut names = (0..100).map(|number| format!("subscriber {number}"));
     names
         .find(|name| shards == 1 || home_of(name, shards) != home_of(PUBLISHER, shards))
         .expect("names are spread over all shards")
