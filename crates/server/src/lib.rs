@@ -6,6 +6,7 @@
 mod clock;
 pub mod config;
 mod counts;
+mod husks;
 pub mod in_process;
 pub mod listen;
 mod lobby;

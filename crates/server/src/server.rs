@@ -33,7 +33,7 @@ use crate::{
         reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
-    process::raise_open_files_limit,
+    process::{give_memory_back, hold_little_memory, raise_open_files_limit},
     seats::Seats,
     shard::{
         mailbox::Post,
@@ -98,6 +98,7 @@ impl Server {
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
+        hold_little_memory();
         if chain.is_empty() && !config.server.allow_anonymous_public {
             refuse_public(config)?;
         }
@@ -119,6 +120,7 @@ impl Server {
             post: Arc::clone(&post),
             neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start_after(last_run.alive),
+            husks: Arc::default(),
             seats: Seats::new(connections_max(config)),
             providers,
             counts: Arc::default(),
@@ -143,6 +145,7 @@ impl Server {
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
+        server.give_memory_back_now_and_then();
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -211,6 +214,28 @@ impl Server {
                     () = tokio::time::sleep(ALIVE_TIME) => {}
                     _ = stop.changed() => return,
                 }
+            }
+        });
+    }
+
+    /// Many Clients that come or go leave holes in memory: they are given back once it is quiet again.
+    fn give_memory_back_now_and_then(&self) {
+        let (seats, husks) = (Arc::clone(&self.desk.seats), Arc::clone(&self.desk.husks));
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            let (mut last, mut at_last) = (0, 0);
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(QUIET_TIME) => {}
+                    _ = stop.changed() => return,
+                }
+                let now = seats.taken();
+                husks.free();
+                if now == last && now.abs_diff(at_last) >= MANY_CLIENTS {
+                    at_last = now;
+                    give_memory_back();
+                }
+                last = now;
             }
         });
     }
@@ -360,6 +385,7 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain:
         settings: Arc::clone(settings),
         chain: Arc::clone(chain),
         post: Arc::clone(&around.post),
+        husks: Arc::clone(&around.husks),
         seats: Arc::clone(&around.seats),
         half_open: HalfOpen::new(&config.lobby),
         refusals: Refusals::new(),
@@ -372,6 +398,12 @@ const PROGRESS_TIME: Duration = Duration::from_secs(2);
 
 /// How often it is noted that the Server runs.
 const ALIVE_TIME: Duration = Duration::from_secs(30);
+
+/// How long nobody has come or gone when memory is given back,
+const QUIET_TIME: Duration = Duration::from_millis(500);
+
+/// and how many more or fewer Clients there must be than the last time.
+const MANY_CLIENTS: u32 = 500;
 
 /// Descriptors for all that is not a Client: standard streams, listeners, pollers, wakers, and some in the
 /// lobby.

@@ -72,6 +72,7 @@ impl Listener {
 impl Door {
     fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, listener: Option<SocketAddr>) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        self.desk.husks.free();
         let Some(permit) = self.desk.half_open.enter(peer.ip()) else {
             return self.desk.refusals.note(
                 peer,

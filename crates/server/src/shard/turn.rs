@@ -20,7 +20,11 @@ use mio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::{
-    clock::Clock, counts::Counts, lobby::reauthentication::Reauthentication, seats::Seats,
+    clock::Clock,
+    counts::Counts,
+    husks::{Husk, Husks},
+    lobby::reauthentication::Reauthentication,
+    seats::Seats,
     shard::admission::Admission,
 };
 
@@ -71,6 +75,8 @@ pub(crate) struct Surroundings {
     pub(crate) neighbours: Arc<Neighbours>,
     /// The time.
     pub(crate) clock: Clock,
+    /// What goes back to the lobby.
+    pub(crate) husks: Arc<Husks>,
     /// Where connections are counted.
     pub(crate) seats: Arc<Seats>,
     /// Who asks the providers.
@@ -329,7 +335,10 @@ impl<M: Machine> Turns<M> {
         }
         seat.keep();
         self.outbox.open(connection);
-        let arrival = Box::new(Arrival { connection, request: *request, unread });
+        let mut husk = Husk { request, unread };
+        let (request, unread) = (husk.take_out(), husk.unread.clone());
+        self.around.husks.add(husk);
+        let arrival = Box::new(Arrival { connection, request, unread });
         self.tell(Some(connection), Input::Arrived(arrival));
     }
 
