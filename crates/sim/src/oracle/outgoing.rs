@@ -19,9 +19,10 @@ use dunlin_packet::{
 use crate::{
     network::LinkId,
     oracle::{
-        connection::{OwedAck, OwedCodes, Phase},
+        connection::{OwedAck, OwedCodes, OwedRelease, Phase},
+        session::Promised,
         state::Oracle,
-        words::{Check, broken},
+        words::{Check, Tick, broken},
     },
 };
 
@@ -125,7 +126,7 @@ impl Oracle {
             QoS::ExactlyOnce => (&mut connection.owed.pubrecs, "MQTT-4.6.0-3"),
             _ => (&mut connection.owed.pubacks, "MQTT-4.6.0-2"),
         };
-        let Some(OwedAck { packet_id, accept, refusal }) = owed.front().copied() else {
+        let Some(OwedAck { packet_id, accept, refusal, asked }) = owed.front().copied() else {
             return self.wrong(
                 link,
                 "4.3",
@@ -147,6 +148,9 @@ impl Oracle {
         }
         let Some(number) = accept else { return Ok(()) };
         self.messages.answer(number, false);
+        if qos == QoS::ExactlyOnce {
+            self.promises(link, "PUBREC", packet_id, asked);
+        }
         if has_codes && ack.reason_code == ReasonCode::NoMatchingSubscribers {
             return self.check_nobody(link, number);
         }
@@ -175,13 +179,15 @@ impl Oracle {
         let number = self.session_of(link).expect("connected");
         let connection = self.connections.get_mut(&link).expect("connected");
         let session = &mut self.sessions[number];
-        if connection.owed.pubrels.front().is_some_and(|owed| owed.0 == packet_id) {
+        if let Some(owed) = connection.owed.pubrels.pop_front_if(|owed| owed.packet_id == packet_id) {
             // In the order of the PUBRECs. [MQTT-4.6.0-4]
-            let is_known = connection.owed.pubrels.pop_front().is_some_and(|owed| owed.1);
             if let Some(in_flight) = session.find_in_flight(packet_id) {
                 in_flight.released_on = Some(link);
             }
-            return self.check_release_code(link, ack, is_known);
+            if owed.is_known {
+                self.promises(link, "PUBREL", packet_id, owed.asked);
+            }
+            return self.check_release_code(link, ack, owed.is_known);
         }
         let place = connection.to_resend.iter().position(|other| *other == packet_id);
         // One that was held back until it was durable was never sent, and the Server no longer knows that: it is released if
@@ -210,6 +216,14 @@ impl Oracle {
         self.check_release_code(link, ack, true)
     }
 
+    /// The Session of a Client changes for good: no crash may take that back.
+    fn promises(&mut self, link: LinkId, packet: &'static str, packet_id: PacketId, asked: Tick) {
+        let Some(number) = self.session_of(link) else { return };
+        if self.settings.is_durable && self.sessions[number].is_kept() {
+            self.sessions[number].promised = Some(Promised { packet, packet_id, asked, link });
+        }
+    }
+
     /// PUBREL and PUBCOMP say 0x92 for an identifier that is not in use (3.6.2.1, 3.7.2.1).
     fn check_release_code(&mut self, link: LinkId, ack: &Ack<'_>, is_known: bool) -> Check {
         self.check_problem_information(link, &ack.properties)?;
@@ -227,7 +241,10 @@ impl Oracle {
 
     fn writes_pubcomp(&mut self, link: LinkId, ack: &Ack<'_>) -> Check {
         match self.connection(link).owed.pubcomps.pop_front() {
-            Some((packet_id, is_known)) if packet_id == ack.packet_id => {
+            Some(OwedRelease { packet_id, is_known, asked }) if packet_id == ack.packet_id => {
+                if is_known {
+                    self.promises(link, "PUBCOMP", packet_id, asked);
+                }
                 self.check_release_code(link, ack, is_known)
             }
             other => self.wrong(link, "MQTT-4.3.3-11", format!("{ack:?}, owed is {other:?}")),

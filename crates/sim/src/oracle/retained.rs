@@ -29,6 +29,11 @@ impl RetainedTopics {
         self.shards
     }
 
+    /// From now on there are so many shards.
+    pub const fn reshard(&mut self, shards: usize) {
+        self.shards = shards;
+    }
+
     /// A message with RETAIN has been accepted.
     pub fn note(&mut self, topic: &Rc<str>, number: usize) {
         self.topics.entry(Rc::clone(topic)).or_default().push(number);

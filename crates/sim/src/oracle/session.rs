@@ -70,6 +70,21 @@ pub struct Session {
     pub ghosts: Vec<Ghost>,
     /// It did not outlive a crash.
     pub is_lost: bool,
+    /// What its Client was last told about an exchange with QoS 2.
+    pub promised: Option<Promised>,
+}
+
+/// PUBREC, PUBREL or PUBCOMP: what it says is to be true for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promised {
+    /// Which packet.
+    pub packet: &'static str,
+    /// Its Packet Identifier.
+    pub packet_id: PacketId,
+    /// When it was asked for.
+    pub asked: Tick,
+    /// On which Network Connection.
+    pub link: LinkId,
 }
 
 /// A QoS 1 or 2 message that the Client has not finished acknowledging.
@@ -213,6 +228,7 @@ impl Session {
             last_full: 0,
             ghosts: Vec::new(),
             is_lost: false,
+            promised: None,
         }
     }
 
