@@ -474,10 +474,11 @@ impl Disk {
         }
     }
 
-    /// How many records are durable.
+    /// The keys of all durable records, in words; those of shared bodies too, unless some may be strays.
     #[must_use]
-    pub fn records(&self) -> usize {
-        self.synced.len()
+    pub fn names(&self, has_stray_bodies: bool) -> Vec<String> {
+        let is_told = |key: &&Vec<u8>| !has_stray_bodies || !key.starts_with(&[kind::BODY]);
+        self.synced.keys().filter(is_told).map(|key| format!("{:?}", Key::decode(key))).collect()
     }
 
     /// Records that nobody would ask for any more: those of Sessions that are gone, and mail between shards. There are

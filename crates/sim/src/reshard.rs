@@ -20,6 +20,7 @@ impl World {
         if shards == self.plan.shards {
             return Ok(());
         }
+        self.has_stray_bodies = false;
         self.trace.note(|| format!("there are {shards} shards now"));
         if self.disk.has_transits() {
             self.start_shards(last_alive_ms)?;
@@ -32,6 +33,8 @@ impl World {
         let changes_max = if self.random.once_in(4) { self.random.below(6) as usize } else { usize::MAX };
         if !self.disk.unshare(self.plan.shards as u8, changes_max) {
             self.oracle.tally.count("changes of the shards cut short");
+            // If the old number comes back, some of them are no longer needed and stay.
+            self.has_stray_bodies = true;
             let shards = self.random.between(1, 5) as usize;
             return self.reshard(shards, last_alive_ms);
         }

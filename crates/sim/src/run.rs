@@ -332,9 +332,9 @@ impl World {
                 return broken("MQTT-4.1.0-2", promise, &[]);
             }
         }
-        match self.disk.records() {
-            0 => Ok(()),
-            count => broken("MQTT-4.1.0-2", format!("all is over, but {count} records are left"), &[]),
+        match &self.disk.names(self.has_stray_bodies)[..] {
+            [] => Ok(()),
+            left => broken("MQTT-4.1.0-2", format!("all is over, but there are {}", left.join(", ")), &[]),
         }
     }
 

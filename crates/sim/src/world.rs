@@ -47,6 +47,8 @@ pub struct World {
     pub(crate) doom: Option<Doom>,
     /// What the shards were told of the disk.
     pub(crate) told: Storage,
+    /// A change of the number of shards was cut short and taken back.
+    pub(crate) has_stray_bodies: bool,
     /// When the Server was last noted to run, in milliseconds of virtual time.
     pub(crate) alive_ms: u64,
     pub(crate) clients: Vec<Client>,
@@ -81,6 +83,7 @@ impl World {
             disk,
             doom: None,
             told: Storage::Ready,
+            has_stray_bodies: false,
             alive_ms: now_ms,
             clients,
             rogues: BTreeSet::new(),

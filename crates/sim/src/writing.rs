@@ -65,7 +65,7 @@ impl World {
     /// What is durable now is all that will be, if the next commit is to fail.
     pub(crate) fn expects_failure(&mut self) {
         if self.doom.is_none() && self.disk.is_doomed() {
-            let steps = self.random.pick(&[0, 40, 300, 300]);
+            let steps = self.random.pick(&[0, 40, 300, 3_000]);
             let steps = self.random.between(0, steps);
             self.doom = Some(Doom { durable: Some(Box::new(self.oracle.clone())), way: Way::Failure, steps });
         }

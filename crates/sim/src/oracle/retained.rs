@@ -77,8 +77,11 @@ impl RetainedTopics {
     fn is_after(&self, messages: &Messages, home: usize, later: usize, earlier: usize) -> bool {
         let (later, earlier) = (messages.get(later), messages.get(earlier));
         let is_of_one_call = later.will_call.is_some() && later.will_call == earlier.will_call;
-        let is_same_way = later.shard == earlier.shard && later.at > earlier.at && !is_of_one_call;
-        later.is_sure && !later.is_refused && (is_same_way || later.at.tick > earlier.settled_in(home))
+        let is_same_way = later.shard == earlier.shard && later.at > earlier.at;
+        later.is_sure
+            && !later.is_refused
+            && !is_of_one_call
+            && (is_same_way || later.at.tick > earlier.settled_in(home))
     }
 
     fn home(&self, topic: &str) -> usize {
