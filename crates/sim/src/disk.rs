@@ -376,7 +376,8 @@ impl Disk {
     /// The program, or the machine, stops here: what is not durable is lost. With `is_torn` the batch behind what is
     /// sealed was being written, and goes as a whole. The disk is repaired or replaced, if it has failed.
     pub fn crash(&mut self, is_torn: bool) -> Wreck {
-        let count = |pending: &[Pending]| pending.iter().filter(|it| matches!(it, Pending::Batch { .. })).count();
+        let count =
+            |pending: &[Pending]| pending.iter().filter(|it| matches!(it, Pending::Batch { .. })).count();
         let mut sealed = std::mem::take(&mut self.pending);
         let lost = sealed.split_off(std::mem::take(&mut self.sealed));
         let (untold, lost) = (count(&sealed), count(&lost));

@@ -42,9 +42,17 @@ pub struct Options {
 /// Steps of a run of the usual length.
 pub const STEPS: u64 = 30_000;
 
+impl Options {
+    /// A run of the usual length of a broker that nobody spoils.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false, fails_at: None }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false, fails_at: None }
+        Self::new()
     }
 }
 
@@ -63,6 +71,8 @@ pub struct Report {
     pub conditions: String,
     /// How often the broker did wrong on purpose.
     pub deeds: u64,
+    /// Commits and readings of the disk, if the Server has one.
+    pub operations: u64,
 }
 
 /// Runs `seed`. A panic is a failure like any other.
@@ -71,7 +81,7 @@ pub fn run(seed: u64, options: Options) -> Report {
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
     world.plan.is_crashing |= options.is_crashing && world.plan.settings.is_durable;
-    if let Some(operation) = options.fails_at {
+    if let Some(operation) = options.fails_at.filter(|_| world.plan.settings.is_durable) {
         world.disk.fail_at(operation);
     }
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
@@ -86,7 +96,8 @@ pub fn run(seed: u64, options: Options) -> Report {
     let plan = world.plan();
     let conditions = format!("{} shards, {} Clients, {:?}", plan.shards, plan.clients, plan.settings);
     let deeds = world.saboteur.as_ref().map_or(0, |saboteur| saboteur.deeds);
-    Report { seed, failure, tally, trace: world.trace, conditions, deeds }
+    let operations = if world.plan.settings.is_durable { world.disk.operations() } else { 0 };
+    Report { seed, failure, tally, trace: world.trace, conditions, deeds, operations }
 }
 
 /// A run in which nothing happened proves nothing.
@@ -267,14 +278,29 @@ impl World {
         if self.random.once_in(6) {
             return self.stop();
         }
+        // If the Server crashes meanwhile, some of it has to be done again.
+        loop {
+            let crashes = self.oracle.tally.of("crashes");
+            self.end_all(judge)?;
+            if self.oracle.tally.of("crashes") == crashes {
+                return self.take_census();
+            }
+        }
+    }
+
+    /// The judge ends all Sessions, and all Retained Messages.
+    fn end_all(&mut self, judge: usize) -> Check {
+        if self.clients[judge].attached.is_none() {
+            self.with_client(judge, |judge, scene| judge.connect(scene, true));
+            self.rest()?;
+        }
         self.sweep(judge)?;
         self.with_client(judge, |judge, scene| judge.clear_retained(scene));
         self.rest()?;
         self.with_client(judge, |judge, scene| {
             judge.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None)
         });
-        self.rest()?;
-        self.take_census()
+        self.rest()
     }
 
     fn reveal_all(&mut self) {

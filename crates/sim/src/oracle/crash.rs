@@ -162,6 +162,7 @@ impl Oracle {
     fn check_promises(&self, durable: &Self) -> Check {
         let since = durable.moment.tick;
         self.check_acknowledged(durable)?;
+        self.check_begun(durable)?;
         for (client, &index) in &durable.living {
             let session = &self.sessions[index];
             if !session.is_kept() || !durable.sessions[index].is_kept() {
@@ -179,7 +180,7 @@ impl Oracle {
                 return broken("MQTT-3.1.2-4", promise, &[client]);
             }
         }
-        self.check_begun(durable)
+        Ok(())
     }
 
     /// What a Client was told about an exchange with QoS 2 is durable.
