@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{ALIVE_TIME, Clock},
     config::model::Config,
     counts::Counts,
     listen::{self, BoundSocket, ListenError, is_public},
@@ -369,9 +369,6 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain:
 
 /// How often the log is told how far the restoring has come.
 const PROGRESS_TIME: Duration = Duration::from_secs(2);
-
-/// How often it is noted that the Server runs.
-const ALIVE_TIME: Duration = Duration::from_secs(30);
 
 /// Descriptors for all that is not a Client: standard streams, listeners, pollers, wakers, and some in the
 /// lobby.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use dunlin_sim::{
-    oracle::tally::{MINIMUMS_OF_MANY, Tally},
+    oracle::tally::{MINIMUMS_OF_MANY, RARE_MINIMUMS, Tally},
     run::{Options, Report, STEPS, run},
 };
 
@@ -130,8 +130,9 @@ fn run_many(command: &Command) -> bool {
     });
     let (tally, mut failed, _) = total.into_inner().expect("all runs are over");
     print_tally(&tally);
-    let minimums: Vec<_> =
-        MINIMUMS_OF_MANY.iter().map(|(what, count)| (*what, count * command.seeds / 2)).collect();
+    let many = MINIMUMS_OF_MANY.iter().map(|(what, count)| (*what, count * command.seeds / 2));
+    let rare = RARE_MINIMUMS.iter().map(|(what, count)| (*what, count * (command.seeds / 40) / 2));
+    let minimums: Vec<_> = many.chain(rare).collect();
     let short = if command.steps < STEPS { Vec::new() } else { tally.shortfalls(&minimums) };
     short.iter().for_each(|what| println!("too little happened: {what}"));
     failed.sort_unstable();

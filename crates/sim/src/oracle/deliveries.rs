@@ -69,6 +69,8 @@ impl Oracle {
                 self.count_quota(&sent, packet_id)?;
                 if publish.dup {
                     self.recalls(&sent, packet_id, delivery);
+                } else {
+                    self.sessions[sent.session].forget_ghosts(packet_id);
                 }
                 self.goes_in_flight(sent, packet_id, delivery)
             }
@@ -291,8 +293,10 @@ impl Oracle {
         let mut dues = Vec::new();
         for number in self.messages.with_key(&sent.key) {
             let accept = self.messages.get(number);
-            let mut outcomes = session.outcomes(accept, tick).into_iter().flatten();
-            if outcomes.any(|outcome| outcome.is(sent.qos, sent.content.retain, ids)) {
+            if accept.qos < sent.qos || sent.content.retain && !accept.retain {
+                continue; // No Subscription gives more than was published.
+            }
+            if session.has_outcome(accept, tick, |outcome| outcome.is(sent.qos, sent.content.retain, ids)) {
                 dues.push(Due::Live(number));
             }
         }

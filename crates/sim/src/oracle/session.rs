@@ -261,6 +261,17 @@ impl Session {
         outcomes
     }
 
+    /// Whether one of its [`outcomes`](Self::outcomes) fits.
+    #[must_use]
+    pub fn has_outcome(&self, accept: &Accept, last: Tick, fits: impl Fn(&Outcome) -> bool) -> bool {
+        let last = last.min(accept.settled_in(self.shard));
+        self.ended.is_none_or(|ended| ended >= accept.at.tick)
+            && self
+                .timeline
+                .states(accept.at.tick, last)
+                .any(|state| outcome(state, accept, &self.client).is_some_and(|outcome| fits(&outcome)))
+    }
+
     /// A Client with this Maximum Packet Size comes back: what is in flight may be too large now. [MQTT-3.1.2-25]
     pub fn fit_in_flight(&mut self, maximum_packet_size: u32) {
         for in_flight in self.in_flight.iter_mut().filter(|in_flight| !in_flight.is_released) {
@@ -324,7 +335,13 @@ impl Session {
     /// Ends what is in flight under `packet_id`.
     pub fn remove_in_flight(&mut self, packet_id: PacketId) -> Option<InFlight> {
         let place = self.in_flight.iter().position(|in_flight| in_flight.packet_id == packet_id)?;
+        self.forget_ghosts(packet_id);
         Some(self.in_flight.remove(place))
+    }
+
+    /// What was in flight under `packet_id` at a crash is done with.
+    pub fn forget_ghosts(&mut self, packet_id: PacketId) {
+        self.ghosts.retain(|ghost| ghost.packet_id != packet_id);
     }
 }
 
