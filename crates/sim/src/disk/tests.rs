@@ -1,3 +1,5 @@
+//! The faults of the simulated disk: what they leave, and what is told of them.
+
 use dunlin_broker::{output::PageReader, records::key::Owner};
 
 use super::*;
