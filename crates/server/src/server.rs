@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{ALIVE_TIME, Clock},
     config::model::Config,
     counts::Counts,
     listen::{self, BoundSocket, ListenError, is_public},
@@ -395,9 +395,6 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain:
 
 /// How often the log is told how far the restoring has come.
 const PROGRESS_TIME: Duration = Duration::from_secs(2);
-
-/// How often it is noted that the Server runs.
-const ALIVE_TIME: Duration = Duration::from_secs(30);
 
 /// How long nobody has come or gone when memory is given back,
 const QUIET_TIME: Duration = Duration::from_millis(500);

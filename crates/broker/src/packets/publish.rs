@@ -227,13 +227,15 @@ impl State {
         };
         let (connection, session) = self.both(id);
         tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
-        if !connection.version.has_properties() && !is_quiet {
-            return self.fault(now, id, code, code.name(), out);
-        }
-        if connection.version.has_properties()
+        let is_told = connection.version.has_properties();
+        if (is_told || !is_quiet)
             && let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id)
         {
-            session.inbound.refuse(packet_id); // [MQTT-4.3.3-9]
+            // Sent again, also on another connection, it is a new message. [MQTT-4.3.3-9]
+            session.inbound.refuse(packet_id);
+        }
+        if !is_told && !is_quiet {
+            return self.fault(now, id, code, code.name(), out);
         }
         self.acknowledge(id, publish.qos, publish.packet_id, code, false, out);
         Flow::Open
