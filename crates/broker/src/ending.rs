@@ -70,6 +70,7 @@ impl State {
         out: &mut Outbox,
     ) {
         let Some(connection) = self.connections[id.index()].take() else { return };
+        self.connected -= 1;
         let Connection { session: index, keep_alive_at, serial, .. } = *connection;
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));

@@ -4,6 +4,7 @@ use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
     ids::{ConnectionId, ShardId},
+    inspect::question::Asked,
     message::Message,
     output::PageReader,
     permissions::Permissions,
@@ -57,6 +58,9 @@ pub enum Input<'a> {
     Page(Page),
     /// How it stands with the storage.
     Storage(Storage),
+    /// An operator asks something, or wants something done; answered in
+    /// [`Outbox::answers`](crate::output::Outbox::answers).
+    Asked(Box<Asked>),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.

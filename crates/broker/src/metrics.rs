@@ -28,3 +28,21 @@ pub struct Counters {
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
 }
+
+impl Counters {
+    /// Adds those of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.connects += other.connects;
+        self.packets_received += other.packets_received;
+        self.publishes_received += other.publishes_received;
+        self.publishes_sent += other.publishes_sent;
+        self.dropped_slow += other.dropped_slow;
+        self.dropped_queue_full += other.dropped_queue_full;
+        self.dropped_expired += other.dropped_expired;
+        self.dropped_too_large += other.dropped_too_large;
+        self.dropped_no_member += other.dropped_no_member;
+        self.dropped_retained_full += other.dropped_retained_full;
+        self.dropped_offline += other.dropped_offline;
+        self.protocol_errors += other.protocol_errors;
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::{
     ids::ConnectionId,
+    inspect::answer::Answered,
     records::{batch::Batch, key::Owner},
     routing::{bundle::Bundle, mail::Mail},
     topics::ids::SessionIndex,
@@ -28,6 +29,8 @@ pub struct Outbox {
     pub pages: Vec<PageRequest>,
     /// Bundles that have been read: their memory is used again.
     pub(crate) spare_bundles: Vec<Bundle>,
+    /// Answers to an operator.
+    pub answers: Vec<Answered>,
     pub(crate) batch: Batch,
     batch_number: u64,
 }
@@ -105,6 +108,7 @@ impl Outbox {
             authentications: Vec::new(),
             pages: Vec::new(),
             spare_bundles: Vec::new(),
+            answers: Vec::new(),
             batch: Batch::new(),
             batch_number: 1,
         }

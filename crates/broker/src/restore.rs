@@ -323,6 +323,7 @@ impl State {
         out.closings.push(id);
         let index = self.connection(id).session;
         self.connections[id.index()] = None;
+        self.connected -= 1;
         self.sessions[index].connection = None;
         if self.sessions[index].has_records() {
             self.file_session(now, index, out);

@@ -67,6 +67,7 @@ impl Shard {
             Input::Committed { batch } => state.committed(now, batch, out),
             Input::Page(page) => state.take_page(now, page, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
+            Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
