@@ -5,6 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZero,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -22,6 +23,12 @@ use tokio::{
 };
 
 use crate::{
+    admin::{
+        door,
+        operator::Facts,
+        shards::Shards,
+        socket::{self, SocketError, SocketFile},
+    },
     clock::Clock,
     config::model::Config,
     counts::Counts,
@@ -56,6 +63,7 @@ pub struct Server {
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
+    admin_socket: Option<SocketFile>,
     clock: Clock,
     stop: watch::Sender<bool>,
     failed: Arc<Notify>,
@@ -79,6 +87,9 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
+    /// The socket for operators cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] SocketError),
     /// What is stored cannot be restored.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -98,6 +109,7 @@ impl Server {
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
+        let began = std::time::Instant::now();
         if chain.is_empty() && !config.server.allow_anonymous_public {
             refuse_public(config)?;
         }
@@ -134,6 +146,7 @@ impl Server {
             desk,
             shards: Vec::new(),
             storage,
+            admin_socket: None,
             clock: around.clock,
             stop: watch::Sender::new(false),
             failed: Arc::new(Notify::new()),
@@ -143,6 +156,7 @@ impl Server {
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
+        server.open_admin_door(config, began)?;
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -215,6 +229,20 @@ impl Server {
         });
     }
 
+    /// Lets operators in.
+    fn open_admin_door(&mut self, config: &Config, started: std::time::Instant) -> Result<(), StartError> {
+        let Some((listener, file)) = socket::open_for(config)? else { return Ok(()) };
+        self.admin_socket = Some(file);
+        let facts = Arc::new(Facts {
+            shards: Shards::new(Arc::clone(&self.desk.post)),
+            counts: Arc::clone(&self.counts),
+            storage: config.storage.clone(),
+            started,
+        });
+        self.spawn(door::serve(listener, facts, self.stop.subscribe()));
+        Ok(())
+    }
+
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
@@ -230,6 +258,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The socket for operators, if there is one.
+    #[must_use]
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.admin_socket.as_ref().map(SocketFile::path)
     }
 
     /// How many shards carry the Clients.
@@ -276,6 +310,7 @@ impl Server {
     pub fn stop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         self.stop.send_replace(true);
+        self.admin_socket = None;
         self.desk.half_open.clear();
         self.desk.post.stop();
         for shard in self.shards.drain(..) {

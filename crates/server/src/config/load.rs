@@ -90,11 +90,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, storage, log, .. } = draft;
+    let Draft { server, mut listeners, broker, lobby, storage, admin, log, .. } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    Ok(Config { server, listeners, broker, lobby, storage, log })
+    Ok(Config { server, listeners, broker, lobby, storage, admin, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -294,7 +294,7 @@ mod tests {
             1,
             2,
             "unknown name `x`",
-            "one of the tables server, listener, mqtt, queue, limits, storage, log",
+            "one of the tables server, listener, mqtt, queue, limits, storage, admin, log",
         ),
         ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
         ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),

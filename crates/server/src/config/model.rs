@@ -23,6 +23,8 @@ pub struct Config {
     pub lobby: LobbyConfig,
     /// `[storage]`
     pub storage: StorageConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -53,6 +55,13 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Whether strangers may connect from other machines without saying who they are.
     pub allow_anonymous_public: bool,
+}
+
+/// The operator's door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// The path of the socket; empty for none, nothing for the usual place.
+    pub socket: Option<PathBuf>,
 }
 
 /// Where Clients come in.
@@ -99,6 +108,7 @@ impl Default for Config {
             broker: Settings::default(),
             lobby: LobbyConfig::default(),
             storage: StorageConfig::default(),
+            admin: AdminConfig::default(),
             log: LogConfig::default(),
         }
     }

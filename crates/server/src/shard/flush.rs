@@ -23,6 +23,9 @@ impl<M: Machine> Turns<M> {
         loop {
             self.submit();
             self.send_mail();
+            for answered in self.outbox.answers.drain(..) {
+                self.questions.answered(answered);
+            }
             self.write_dirty();
             for connection in std::mem::take(&mut self.outbox.closings) {
                 self.end(connection);

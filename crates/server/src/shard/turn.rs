@@ -29,6 +29,7 @@ use super::{
     mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
     neighbours::Neighbours,
     poller::{Poller, Ready as ReadySocket, Registrar},
+    questions::Questions,
     storage::{Ready, StorageLink},
 };
 
@@ -122,6 +123,8 @@ pub(crate) struct Turns<M> {
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
     /// What the providers remember of re-authentications under way.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
+    /// What operators ask.
+    pub(super) questions: Questions,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
@@ -165,6 +168,7 @@ impl<M: Machine> Turns<M> {
             drained: Vec::new(),
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
+            questions: Questions::default(),
             buffer: vec![0; READ_BYTES].into(),
             is_kept_back: false,
             is_storage_full: false,
@@ -201,6 +205,10 @@ impl<M: Machine> Turns<M> {
         let is_settling = self.settle_restored();
         self.read_ready();
         self.handle_timeout();
+        // One in each turn, so that questions never take a turn for themselves.
+        if let Some(asked) = self.questions.next() {
+            self.tell(None, Input::Asked(Box::new(asked)));
+        }
         self.flush();
         if is_settling {
             self.around.tell_startup(Ready::Settled);
@@ -237,6 +245,7 @@ impl<M: Machine> Turns<M> {
         (has_sockets && !self.is_waiting())
             || !self.inbox.letters.is_empty()
             || !self.drained.is_empty()
+            || self.questions.has_work()
             || self.settle.is_some()
     }
 
@@ -270,6 +279,7 @@ impl<M: Machine> Turns<M> {
         self.hear_storage();
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
+        self.questions.add(self.inbox.questions.drain(..));
         for answer in std::mem::take(&mut self.inbox.answers) {
             self.answered(answer);
         }
