@@ -1,5 +1,7 @@
 //! What a shard is told.
 
+use std::fmt;
+
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
@@ -110,6 +112,16 @@ pub enum Cause {
     Failed,
     /// Handling its input panicked; only this connection ends.
     Panicked,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed by the Client without DISCONNECT",
+            Self::Failed => "the connection failed",
+            Self::Panicked => "a fault of the Server",
+        })
+    }
 }
 
 /// A Client at the door of its home shard: who it is and what it asked for in CONNECT.

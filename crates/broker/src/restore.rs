@@ -318,6 +318,7 @@ impl State {
         reason: &str,
         out: &mut Outbox,
     ) {
+        self.tell_departure(now, id, &reason);
         let (connection, _) = self.both(id);
         write_disconnect(connection, id, ReasonCode::ServerShuttingDown, reason, out);
         out.closings.push(id);

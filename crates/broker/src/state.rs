@@ -23,6 +23,7 @@ use crate::{
     subscriptions::Subscriptions,
     timers::Timers,
     topics::ids::SessionIndex,
+    visits::Visits,
 };
 
 /// The state of one shard. What is done with it stands where it belongs: `packets`, `sessions`, `routing`.
@@ -52,6 +53,7 @@ pub(crate) struct State {
     pub(crate) doomed: Vec<(ConnectionId, u32)>,
     /// Batches, and the operator's questions that are answered when they are durable.
     pub(crate) owed_answers: Vec<(u64, u64)>,
+    pub(crate) visits: Visits,
     pub(crate) timers: Timers,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
@@ -94,6 +96,7 @@ impl State {
             refusing: Refusing::default(),
             doomed: Vec::new(),
             owed_answers: Vec::new(),
+            visits: Visits::default(),
             timers: Timers::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),

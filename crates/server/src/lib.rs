@@ -17,3 +17,4 @@ pub mod serve;
 pub mod server;
 mod shard;
 pub mod storage;
+mod sys_topics;

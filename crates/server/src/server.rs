@@ -53,6 +53,7 @@ use crate::{
         turn::Surroundings,
     },
     storage::{self, LastRun},
+    sys_topics::SysTopics,
 };
 
 /// A Server that runs in threads of this process. Dropping it stops it.
@@ -157,6 +158,7 @@ impl Server {
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
         server.open_admin_door(config, began)?;
+        server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -241,6 +243,23 @@ impl Server {
         });
         self.spawn(door::serve(listener, facts, self.stop.subscribe()));
         Ok(())
+    }
+
+    /// Publishes how the Server does, every now and then.
+    fn publish_sys_topics(&self, config: &Config, started: std::time::Instant) {
+        let interval = Duration::from_secs(config.server.sys_interval_s.into());
+        if interval.is_zero() {
+            return;
+        }
+        let shards = Shards::new(Arc::clone(&self.desk.post));
+        let topics = SysTopics::new(shards, Arc::clone(&self.desk), started);
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            tokio::select! {
+                () = topics.publish_every(interval) => {}
+                _ = stop.changed() => {}
+            }
+        });
     }
 
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {

@@ -67,6 +67,8 @@ pub enum Answer {
     Disconnected(bool),
     /// What became of the wish to end a Session.
     Deleted(Deletion),
+    /// The messages are published.
+    Published,
 }
 
 /// What became of the wish to end a Session.
@@ -85,6 +87,8 @@ pub enum Deletion {
 pub struct Totals {
     /// What happened since the start.
     pub counters: Counters,
+    /// Control Packets sent since the start.
+    pub packets_sent: u64,
     /// Connected Clients.
     pub connections: usize,
     /// Sessions, connected or not.

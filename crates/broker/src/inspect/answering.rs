@@ -4,8 +4,8 @@ use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    connection::Connection, ids::ConnectionId, input::Storage, output::Outbox, sessions::session::Session,
-    state::State, topics::ids::SessionIndex,
+    connection::Connection, ids::ConnectionId, input::Storage, output::Outbox, publication::Publication,
+    sessions::session::Session, state::State, topics::ids::SessionIndex,
 };
 
 use super::{
@@ -20,7 +20,7 @@ impl State {
     pub(crate) fn asked(&mut self, now: Instant, asked: Asked, out: &mut Outbox) {
         let Asked { ticket, question } = asked;
         let answer = match question {
-            Question::Totals => Answer::Totals(Box::new(self.totals())),
+            Question::Totals => Answer::Totals(Box::new(self.totals(out))),
             Question::Count { from } => self.count(from, out),
             Question::Sessions { from, choice } => self.list_sessions(from, &choice, out),
             Question::Session { client_id } => {
@@ -42,13 +42,20 @@ impl State {
             Question::Disconnect { client_id, reason } => {
                 Answer::Disconnected(self.disconnect_by_operator(now, &client_id, &reason, out))
             }
+            Question::Publish { messages } => {
+                for message in &messages {
+                    self.publish(now, &mut Publication::of_message(message), out);
+                }
+                Answer::Published
+            }
             Question::Delete { client_id } => return self.delete_by_operator(now, ticket, &client_id, out),
         };
         out.answers.push(Answered { ticket, answer });
     }
 
-    fn totals(&self) -> Totals {
+    fn totals(&self, out: &Outbox) -> Totals {
         Totals {
+            packets_sent: out.packets(),
             counters: self.counters,
             connections: self.connected,
             sessions: self.sessions.len(),

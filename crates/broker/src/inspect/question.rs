@@ -1,6 +1,6 @@
 //! What an operator may ask a shard, and what it is told to do.
 
-use crate::retained::Cursor;
+use crate::{message::Message, retained::Cursor};
 
 /// A question with the number by which its answer is known.
 #[derive(Clone, Debug)]
@@ -61,6 +61,11 @@ pub enum Question {
         client_id: Box<str>,
         /// The Reason String; empty for none.
         reason: Box<str>,
+    },
+    /// Publishes what the Server itself has to say, such as the topics below `$SYS`. Nothing else may publish to these.
+    Publish {
+        /// The messages.
+        messages: Vec<Message>,
     },
     /// Ends a Session, and before that its Network Connection. Its Will is published. The answer comes when no crash can
     /// take that back.

@@ -9,7 +9,10 @@ use dunlin_broker::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::shard::{asking::Asking, mailbox::Post};
+use crate::shard::{
+    asking::{Asking, Reply},
+    mailbox::Post,
+};
 
 /// All shards, as somebody who may ask them.
 #[derive(Clone, Debug)]
@@ -51,10 +54,18 @@ impl Shards {
     /// # Errors
     /// Each [`NoAnswer`].
     pub(crate) async fn ask(&self, shard: ShardId, question: Question) -> Result<Answer, NoAnswer> {
+        Ok(self.inquire(shard, question).await?.answer)
+    }
+
+    /// The same, with what the shard's thread has moved.
+    ///
+    /// # Errors
+    /// Each [`NoAnswer`].
+    pub(crate) async fn inquire(&self, shard: ShardId, question: Question) -> Result<Reply, NoAnswer> {
         let (reply, answer) = oneshot::channel();
         self.post.ask(shard, Asking { question, reply });
         match timeout(ANSWER_TIME, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(NoAnswer::Gone),
             Err(_) => Err(NoAnswer::Late),
         }

@@ -9,7 +9,6 @@ use dunlin_broker::{
     message::Message,
     sessions::drops::DropCounts,
 };
-use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::time::Instant;
 
 /// Which Sessions are wanted.
@@ -59,12 +58,7 @@ fn connection(report: ConnectionReport) -> session::Connection {
     session::Connection {
         address: peer.into(),
         user_name: user_name.map(Into::into),
-        version: match version {
-            ProtocolVersion::V3_1 => "3.1",
-            ProtocolVersion::V3_1_1 => "3.1.1",
-            ProtocolVersion::V5_0 => "5.0",
-        }
-        .into(),
+        version: version.to_string(),
         connected_at_ms: connected_at.as_ms(),
         last_packet_at_ms: last_packet_at.as_ms(),
         keep_alive_s,

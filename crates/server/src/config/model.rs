@@ -47,7 +47,7 @@ pub struct StorageConfig {
 }
 
 /// The process as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Number of shards, 1 to 64; 0 is one for each core.
     pub shards: u8,
@@ -55,6 +55,8 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Whether strangers may connect from other machines without saying who they are.
     pub allow_anonymous_public: bool,
+    /// Seconds between two publications of the topics below `$SYS`; 0 is none.
+    pub sys_interval_s: u32,
 }
 
 /// The operator's door.
@@ -111,6 +113,12 @@ impl Default for Config {
             admin: AdminConfig::default(),
             log: LogConfig::default(),
         }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { shards: 0, data_dir: None, allow_anonymous_public: false, sys_interval_s: 10 }
     }
 }
 

@@ -2,19 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use dunlin_broker::inspect::{
-    answer::{Answer, Answered},
-    question::Asked,
-};
+use dunlin_broker::inspect::{answer::Answered, question::Asked};
 use tokio::sync::oneshot;
 
-use super::asking::Asking;
+use super::asking::{Asking, Reply, Traffic};
 
 /// The questions of one shard. Their number is bounded by that of those who may ask.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     waiting: VecDeque<Asking>,
-    asked: HashMap<u64, oneshot::Sender<Answer>>,
+    asked: HashMap<u64, oneshot::Sender<Reply>>,
     tickets: u64,
 }
 
@@ -39,10 +36,10 @@ impl Questions {
     }
 
     /// Hands on what the broker says.
-    pub(super) fn answered(&mut self, answered: Answered) {
+    pub(super) fn answered(&mut self, answered: Answered, traffic: Traffic) {
         if let Some(reply) = self.asked.remove(&answered.ticket) {
             // Nobody may wait for it any more.
-            drop(reply.send(answered.answer));
+            drop(reply.send(Reply { answer: answered.answer, traffic }));
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
 };
 
 use super::{
+    asking::Traffic,
     connection_io::{Connections, READ_BYTES, Reading},
     mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
     neighbours::Neighbours,
@@ -125,6 +126,7 @@ pub(crate) struct Turns<M> {
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
     /// What operators ask.
     pub(super) questions: Questions,
+    pub(super) traffic: Traffic,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
@@ -169,6 +171,7 @@ impl<M: Machine> Turns<M> {
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
             questions: Questions::default(),
+            traffic: Traffic::default(),
             buffer: vec![0; READ_BYTES].into(),
             is_kept_back: false,
             is_storage_full: false,
@@ -338,6 +341,7 @@ impl<M: Machine> Turns<M> {
             return self.connections.remove(connection);
         }
         seat.keep();
+        self.traffic.bytes_received += unread.len() as u64;
         self.outbox.open(connection);
         let arrival = Box::new(Arrival { connection, request: *request, unread });
         self.tell(Some(connection), Input::Arrived(arrival));
@@ -440,6 +444,7 @@ impl<M: Machine> Turns<M> {
 
     /// Hands what was read to the broker.
     fn received(&mut self, connection: ConnectionId, count: usize) {
+        self.traffic.bytes_received += count as u64;
         let began = (count >= LOOK_BYTES).then(Monotonic::now);
         let input = Input::Received { connection, bytes: &self.buffer[..count] };
         if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
