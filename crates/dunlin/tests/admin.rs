@@ -5,6 +5,8 @@ mod support;
 
 #[path = "admin/door.rs"]
 mod door;
+#[path = "admin/sys.rs"]
+mod sys;
 #[path = "admin/tool.rs"]
 mod tool;
 
@@ -21,7 +23,7 @@ use tool::{admin, admin_at, await_status, connect_kept, json, rows};
 
 /// A Server that keeps nothing on the disk, but has a folder.
 fn quick(shards: usize, more: &str) -> Server {
-    let config = format!("[storage]\nmemory_only = true\n{more}");
+    let config = format!("[server]\nsys_interval_s = 0\n[storage]\nmemory_only = true\n{more}");
     Server::with(&Options { shards, config: Some(config), ..Options::default() })
 }
 
