@@ -21,7 +21,7 @@ use crate::{
     quick,
     support::{
         WAIT,
-        server::{Options, Server},
+        server::{Options, Server, dunlin},
     },
     tool::{admin, admin_at, await_status, json},
 };
@@ -120,6 +120,20 @@ fn what_a_dead_server_has_left_is_replaced_and_what_a_live_one_has_is_not() {
     let finished = server.launch().await_exit().assert_code(1);
     assert!(finished.errors().contains("is no socket"), "{}", finished.errors());
     assert_eq!(fs::read_to_string(&path).expect("it is there"), "mine");
+}
+
+/// A socket is no data.
+#[test]
+fn a_folder_with_nothing_but_a_socket_is_empty() {
+    let mut server = quick(1, "");
+    server.kill();
+    let folder = server.data_dir();
+    let folder = folder.to_str().expect("it is text");
+    let finished = dunlin(&["store", "stat", "--data-dir", folder]).await_exit().assert_code(1);
+    assert!(finished.errors().contains("there is no data"), "{}", finished.errors());
+    let mut durable = dunlin(&["serve", "-p", "0", "--data-dir", folder]);
+    durable.await_line("that it keeps data", |line| line.contains("Sessions and messages in"));
+    admin(&server, "status").await_exit().assert_success();
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fs,
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     time::UNIX_EPOCH,
@@ -166,11 +166,13 @@ impl Entry {
     }
 }
 
+/// All files and folders; a socket has nothing that could be lost.
 fn entries(folder: &Path) -> Vec<Entry> {
     let mut entries: Vec<Entry> = fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a folder can be read"))
+        .filter(|entry| !entry.file_type().expect("it has a type").is_socket())
         .map(|entry| {
-            let entry = entry.expect("a folder can be read");
             let name = entry.file_name().into_string().expect("names are UTF-8");
             Entry { is_folder: entry.path().is_dir(), identity: identity(&entry.path()), name }
         })
