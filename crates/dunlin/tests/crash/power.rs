@@ -91,7 +91,10 @@ impl Disk {
             Ok(text) => text.lines().map(Entry::parse).collect(),
             Err(_) => Vec::new(), // never synced
         };
-        for entry in current.cloned().unwrap_or_else(synced) {
+        let mut entries: Vec<Entry> = current.cloned().unwrap_or_else(synced);
+        // The layer writes down names only; a socket has nothing that could be lost.
+        entries.retain(|entry| entry.name != "admin.sock");
+        for entry in entries {
             let to = to.join(&entry.name);
             match entry.is_folder {
                 true => self.restore_folder(&entry.identity, now, &to, random),
