@@ -1,9 +1,12 @@
 //! What a shard is told.
 
+use std::fmt;
+
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
     ids::{ConnectionId, ShardId},
+    inspect::question::Asked,
     message::Message,
     output::PageReader,
     permissions::Permissions,
@@ -57,6 +60,9 @@ pub enum Input<'a> {
     Page(Page),
     /// How it stands with the storage.
     Storage(Storage),
+    /// An operator asks something, or wants something done; answered in
+    /// [`Outbox::answers`](crate::output::Outbox::answers).
+    Asked(Box<Asked>),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.
@@ -106,6 +112,16 @@ pub enum Cause {
     Failed,
     /// Handling its input panicked; only this connection ends.
     Panicked,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed by the Client without DISCONNECT",
+            Self::Failed => "the connection failed",
+            Self::Panicked => "a fault of the Server",
+        })
+    }
 }
 
 /// A Client at the door of its home shard: who it is and what it asked for in CONNECT.

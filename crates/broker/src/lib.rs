@@ -31,5 +31,7 @@ pub mod shard;
 pub mod slot;
 mod state;
 pub mod subscriptions;
+mod telling;
 mod timers;
 pub mod topics;
+mod visits;

@@ -321,11 +321,13 @@ impl State {
         reason: &str,
         out: &mut Outbox,
     ) {
+        self.tell_departure(now, id, &reason);
         let (connection, _) = self.both(id);
         write_disconnect(connection, id, ReasonCode::ServerShuttingDown, reason, out);
         out.closings.push(id);
         let index = self.connection(id).session;
         self.connections[id.index()] = None;
+        self.connected -= 1;
         self.sessions[index].connection = None;
         if self.sessions[index].has_records() {
             self.file_session(now, index, out);

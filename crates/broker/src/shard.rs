@@ -56,8 +56,7 @@ impl Shard {
             }
             Input::Left { connection, cause } => {
                 if state.find_connection(connection).is_some() {
-                    let client_id = &*state.both(connection).1.client_id;
-                    tracing::debug!(client_id, ?cause, "Network Connection lost");
+                    state.tell_departure(now, connection, &cause);
                     state.end_connection(now, connection, WillFate::Sent, out);
                 }
             }
@@ -67,6 +66,7 @@ impl Shard {
             Input::Committed { batch } => state.committed(now, batch, out),
             Input::Page(page) => state.take_page(now, page, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
+            Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
@@ -231,6 +231,7 @@ impl State {
             match timer {
                 Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
                 Timer::SessionExpiry(index) => {
+                    self.counters.sessions_expired += 1;
                     self.sessions[index].expires_at = None;
                     self.end_session(now, index, out); // [MQTT-4.1.0-2]
                 }

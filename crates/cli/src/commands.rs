@@ -1,10 +1,12 @@
 //! One module a command.
 
+pub mod admin;
 pub mod publish;
 pub mod subscribe;
 
 use clap::Subcommand;
 
+use crate::commands::admin::AdminArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::subscribe::SubscribeArgs;
 
@@ -17,6 +19,11 @@ pub enum Command {
     /// Subscribes to Topic Filters and prints the messages that come.
     #[command(name = "sub", disable_help_flag = true)]
     Subscribe(Box<SubscribeArgs>),
+    /// Looks into a running Server, and acts on its Clients
+    ///
+    /// It talks to the Server's socket, which only the Server's user and root may open. The exit code is 0 if the Server
+    /// did what was asked, and 1 if not.
+    Admin(Box<AdminArgs>),
 }
 
 impl Command {
@@ -26,6 +33,7 @@ impl Command {
         match self {
             Self::Publish(args) => publish::run(*args),
             Self::Subscribe(args) => subscribe::run(*args),
+            Self::Admin(args) => admin::run(*args),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
 //! `process.rs` only.
 
+mod admin;
 mod clock;
 pub mod config;
 mod counts;
@@ -17,3 +18,4 @@ pub mod serve;
 pub mod server;
 mod shard;
 pub mod storage;
+mod sys_topics;

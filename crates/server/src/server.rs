@@ -5,6 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZero,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -22,6 +23,12 @@ use tokio::{
 };
 
 use crate::{
+    admin::{
+        door,
+        operator::Facts,
+        shards::Shards,
+        socket::{self, SocketError, SocketFile},
+    },
     clock::{ALIVE_TIME, Clock},
     config::model::Config,
     counts::Counts,
@@ -46,6 +53,7 @@ use crate::{
         turn::Surroundings,
     },
     storage::{self, LastRun},
+    sys_topics::SysTopics,
 };
 
 /// A Server that runs in threads of this process. Dropping it stops it.
@@ -56,6 +64,7 @@ pub struct Server {
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
+    admin_socket: Option<SocketFile>,
     clock: Clock,
     stop: watch::Sender<bool>,
     failed: Arc<Notify>,
@@ -79,6 +88,9 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
+    /// The socket for operators cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] SocketError),
     /// What is stored cannot be restored.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -99,6 +111,7 @@ impl Server {
     /// Each [`StartError`].
     pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
         hold_little_memory();
+        let began = std::time::Instant::now();
         if chain.is_empty() && !config.server.allow_anonymous_public {
             refuse_public(config)?;
         }
@@ -136,6 +149,7 @@ impl Server {
             desk,
             shards: Vec::new(),
             storage,
+            admin_socket: None,
             clock: around.clock,
             stop: watch::Sender::new(false),
             failed: Arc::new(Notify::new()),
@@ -146,6 +160,8 @@ impl Server {
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
         server.give_memory_back_now_and_then();
+        server.open_admin_door(config, began)?;
+        server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -240,6 +256,37 @@ impl Server {
         });
     }
 
+    /// Lets operators in.
+    fn open_admin_door(&mut self, config: &Config, started: std::time::Instant) -> Result<(), StartError> {
+        let Some((listener, file)) = socket::open_for(config)? else { return Ok(()) };
+        self.admin_socket = Some(file);
+        let facts = Arc::new(Facts {
+            shards: Shards::new(Arc::clone(&self.desk.post)),
+            counts: Arc::clone(&self.counts),
+            storage: config.storage.clone(),
+            started,
+        });
+        self.spawn(door::serve(listener, facts, self.stop.subscribe()));
+        Ok(())
+    }
+
+    /// Publishes how the Server does, every now and then.
+    fn publish_sys_topics(&self, config: &Config, started: std::time::Instant) {
+        let interval = Duration::from_secs(config.server.sys_interval_s.into());
+        if interval.is_zero() {
+            return;
+        }
+        let shards = Shards::new(Arc::clone(&self.desk.post));
+        let topics = SysTopics::new(shards, Arc::clone(&self.desk), started);
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            tokio::select! {
+                () = topics.publish_every(interval) => {}
+                _ = stop.changed() => {}
+            }
+        });
+    }
+
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
@@ -255,6 +302,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The socket for operators, if there is one.
+    #[must_use]
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.admin_socket.as_ref().map(SocketFile::path)
     }
 
     /// How many shards carry the Clients.
@@ -301,6 +354,7 @@ impl Server {
     pub fn stop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         self.stop.send_replace(true);
+        self.admin_socket = None;
         self.desk.half_open.clear();
         self.desk.post.stop();
         for shard in self.shards.drain(..) {

@@ -1,11 +1,13 @@
 //! The threads that carry Clients: one a shard, each with its own sockets.
 
 pub(crate) mod admission;
+pub(crate) mod asking;
 mod connection_io;
 mod flush;
 pub(crate) mod mailbox;
 pub(crate) mod neighbours;
 pub(crate) mod poller;
+mod questions;
 pub(crate) mod recovery;
 pub(crate) mod resharding;
 pub(crate) mod storage;

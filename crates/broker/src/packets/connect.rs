@@ -83,6 +83,7 @@ impl State {
         } else if let Some(batch) = self.filing.end_of(key) {
             self.hold_connack(id, batch, out);
         }
+        self.tell_arrival(now, id, session_present);
         self.arm_keep_alive(now, id);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
@@ -222,6 +223,10 @@ fn connection_of(
         keep_alive_at: None,
         extras,
         permissions: request.permissions,
+        peer: request.peer,
+        user_name: request.user_name,
+        connected_at: now,
+        keep_alive_s,
         serial: 0,
         held: 0,
         held_publishes: 0,

@@ -38,6 +38,7 @@ impl State {
             Ok(decoded) => decoded,
             Err(error) => return self.fault(now, id, error.reason_code(), &error.to_string(), out),
         };
+        self.counters.payload_bytes_received += publish.payload.len() as u64;
         if let Err((code, reason)) = self.check_offered(&publish) {
             return self.fault(now, id, code, reason, out);
         }

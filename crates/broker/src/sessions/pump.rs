@@ -62,7 +62,7 @@ impl State {
     ) -> bool {
         let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
         let outbound = &mut self.sessions[session].outbound;
-        let (hop, is_written) = match outbound.resend() {
+        let (hop, is_written, payload_bytes) = match outbound.resend() {
             // Nothing more to send again: the queue is next. Otherwise the rest waits for quota.
             None => return !outbound.is_resending(),
             Some(Resend::Pubrel { packet_id }) => {
@@ -75,10 +75,11 @@ impl State {
                 let hop = Hop { qos, retain: message.retain, dup: true, packet_id: Some(packet_id) };
                 let identifiers = message.identifiers.as_slice();
                 let view = message.message.view();
-                (hop, write_publish(connection, id, &view, hop, identifiers, now, out))
+                let is_written = write_publish(connection, id, &view, hop, identifiers, now, out);
+                (hop, is_written, view.payload.len())
             }
         };
-        self.count_sent(now, session, is_written);
+        self.count_sent(now, session, payload_bytes, is_written);
         match (hop.qos, hop.packet_id) {
             _ if is_written => {}
             (QoS::ExactlyOnce, Some(packet_id)) => self.release_unsent(session, id, packet_id, out),
@@ -202,7 +203,7 @@ impl State {
         let view = delivery.message.view();
         let index = connection.session;
         let is_written = write_publish(connection, id, &view, hop, identifiers, now, out);
-        self.count_sent(now, index, is_written);
+        self.count_sent(now, index, view.payload.len(), is_written);
         is_written
     }
 

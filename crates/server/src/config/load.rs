@@ -11,6 +11,7 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use tracing::Level;
 
 use super::{
     error::{ConfigError, Mistake, nearest},
@@ -34,6 +35,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `--shards`
     pub shards: Option<u8>,
+    /// How often `--verbose`.
+    pub verbose: u8,
     /// `--allow-anonymous`
     pub allow_anonymous: bool,
 }
@@ -64,6 +67,11 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
     if let Some(shards) = flags.shards {
         config.server.shards = shards;
     }
+    config.log.level = match flags.verbose {
+        0 => config.log.level,
+        1 => config.log.level.max(Level::DEBUG),
+        2.. => Level::TRACE,
+    };
     config.server.allow_anonymous_public |= flags.allow_anonymous;
     Ok(config)
 }
@@ -90,11 +98,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, storage, log, .. } = draft;
+    let Draft { server, mut listeners, broker, lobby, storage, admin, log, .. } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    Ok(Config { server, listeners, broker, lobby, storage, log })
+    Ok(Config { server, listeners, broker, lobby, storage, admin, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -201,7 +209,6 @@ mod tests {
 
     use dunlin_broker::limits::Settings;
     use dunlin_packet::qos::QoS;
-    use tracing::Level;
 
     use super::*;
 
@@ -294,7 +301,7 @@ mod tests {
             1,
             2,
             "unknown name `x`",
-            "one of the tables server, listener, mqtt, queue, limits, storage, log",
+            "one of the tables server, listener, mqtt, queue, limits, storage, admin, log",
         ),
         ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
         ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
@@ -387,6 +394,8 @@ mod tests {
         let config = load(&Flags { bind, allow_anonymous: true, ..flags }).unwrap();
         assert_eq!(config.listeners.iter().map(|listener| listener.port).collect::<Vec<_>>(), [1883, 1883]);
         assert!(config.server.allow_anonymous_public);
+        let level = |verbose| load(&Flags { verbose, ..Flags::default() }).unwrap().log.level;
+        assert_eq!([0, 1, 2, 9].map(level), [Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! All settings of the Server: their names, units, defaults and bounds. One list feeds reader and handbook.
 
+mod admin;
 mod limits;
 mod listener;
 mod log;
@@ -15,7 +16,7 @@ use super::model::ListenerConfig;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 7] = [
+pub(super) const TABLES: [Table; 8] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
@@ -36,6 +37,7 @@ pub(super) const TABLES: [Table; 7] = [
     },
     one("limits", limits::SETTINGS),
     one("storage", storage::SETTINGS),
+    one("admin", admin::SETTINGS),
     one("log", log::SETTINGS),
 ];
 

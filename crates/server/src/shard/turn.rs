@@ -29,10 +29,12 @@ use crate::{
 };
 
 use super::{
+    asking::Traffic,
     connection_io::{Connections, READ_BYTES, Reading},
     mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
     neighbours::Neighbours,
     poller::{Poller, Ready as ReadySocket, Registrar},
+    questions::Questions,
     storage::{Ready, StorageLink},
 };
 
@@ -128,6 +130,9 @@ pub(crate) struct Turns<M> {
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
     /// What the providers remember of re-authentications under way.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
+    /// What operators ask.
+    pub(super) questions: Questions,
+    pub(super) traffic: Traffic,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
@@ -171,6 +176,8 @@ impl<M: Machine> Turns<M> {
             drained: Vec::new(),
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
+            questions: Questions::default(),
+            traffic: Traffic::default(),
             buffer: vec![0; READ_BYTES].into(),
             is_kept_back: false,
             is_storage_full: false,
@@ -207,6 +214,10 @@ impl<M: Machine> Turns<M> {
         let is_settling = self.settle_restored();
         self.read_ready();
         self.handle_timeout();
+        // One in each turn, so that questions never take a turn for themselves.
+        if let Some(asked) = self.questions.next() {
+            self.tell(None, Input::Asked(Box::new(asked)));
+        }
         self.flush();
         if is_settling {
             self.around.tell_startup(Ready::Settled);
@@ -243,6 +254,7 @@ impl<M: Machine> Turns<M> {
         (has_sockets && !self.is_waiting())
             || !self.inbox.letters.is_empty()
             || !self.drained.is_empty()
+            || self.questions.has_work()
             || self.settle.is_some()
     }
 
@@ -276,6 +288,7 @@ impl<M: Machine> Turns<M> {
         self.hear_storage();
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
+        self.questions.add(self.inbox.questions.drain(..));
         for answer in std::mem::take(&mut self.inbox.answers) {
             self.answered(answer);
         }
@@ -334,6 +347,7 @@ impl<M: Machine> Turns<M> {
             return self.connections.remove(connection);
         }
         seat.keep();
+        self.traffic.bytes_received += unread.len() as u64;
         self.outbox.open(connection);
         let mut husk = Husk { request, unread };
         let (request, unread) = (husk.take_out(), husk.unread.clone());
@@ -439,6 +453,7 @@ impl<M: Machine> Turns<M> {
 
     /// Hands what was read to the broker.
     fn received(&mut self, connection: ConnectionId, count: usize) {
+        self.traffic.bytes_received += count as u64;
         let began = (count >= LOOK_BYTES).then(Monotonic::now);
         let input = Input::Received { connection, bytes: &self.buffer[..count] };
         if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
