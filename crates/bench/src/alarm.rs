@@ -20,10 +20,15 @@ mod linux {
     };
 
     use super::{Registry, Token, io};
+    use crate::clock::SECOND;
 
     /// A timer of the kernel among what the poller watches.
     #[derive(Debug)]
-    pub(crate) struct Alarm(OwnedFd);
+    pub(crate) struct Alarm {
+        timer: OwnedFd,
+        /// The instant for which it was set last.
+        until: u64,
+    }
 
     impl Alarm {
         /// Makes one that tells `registry`.
@@ -34,16 +39,21 @@ mod linux {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
             registry.register(&mut SourceFd(&timer.as_raw_fd()), token, mio::Interest::READABLE)?;
-            Ok(Self(timer))
+            Ok(Self { timer, until: 0 })
         }
 
-        /// Has it ring in `wait_ns`, once; says whether it will.
-        pub(crate) fn set(&self, wait_ns: u64) -> bool {
+        /// Has it ring once at `until`, which is `wait_ns` from now; says whether it will.
+        pub(crate) fn set(&mut self, until: u64, wait_ns: u64) -> bool {
+            if until == self.until {
+                return true; // it still stands, as the instant is yet to come
+            }
             let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let seconds = i64::try_from(wait_ns / crate::clock::SECOND).unwrap_or(i64::MAX);
-            let wait = Timespec { tv_sec: seconds, tv_nsec: (wait_ns % crate::clock::SECOND) as _ };
+            let seconds = i64::try_from(wait_ns / SECOND).unwrap_or(i64::MAX);
+            let wait = Timespec { tv_sec: seconds, tv_nsec: (wait_ns % SECOND) as _ };
             let once = Itimerspec { it_interval: never, it_value: wait };
-            timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once).is_ok()
+            let is_set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once).is_ok();
+            self.until = if is_set { until } else { 0 };
+            is_set
         }
     }
 }
@@ -61,7 +71,7 @@ mod other {
             Ok(Self)
         }
 
-        pub(crate) fn set(&self, _: u64) -> bool {
+        pub(crate) fn set(&mut self, _: u64, _: u64) -> bool {
             false
         }
     }

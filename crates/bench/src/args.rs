@@ -87,6 +87,12 @@ pub struct OutputArgs {
     /// Shows no progress
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// Files with what was measured of messages.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Figures")]
+pub struct FileArgs {
     /// Writes the latency's percentiles to a file, in the text form of HdrHistogram (microseconds)
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,

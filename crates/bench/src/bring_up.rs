@@ -74,33 +74,10 @@ pub(crate) fn bring_up<H: Handler>(
     first: usize,
     inner: &mut H,
 ) -> Result<Up, Failure> {
-    let count = clients.len();
     let begin = reactor.now();
-    let mut bring_up = BringUp {
-        settings,
-        shared,
-        clients,
-        first,
-        progress: vec![Progress::default(); count],
-        waiting: (0..count).collect(),
-        begin,
-        ready: 0,
-        subacks: 0,
-        error: None,
-        up: Up {
-            connect_ns: 0,
-            ready_ns: 0,
-            connack: histogram(),
-            connected: 0,
-            receive_maximum: u16::MAX,
-            keep_alive_s: settings.keep_alive_s,
-            sessions_present: 0,
-            is_complete: true,
-        },
-        inner,
-    };
-    let mut last = ((0, 0), begin);
-    while bring_up.ready < count {
+    let mut bring_up = BringUp::new(settings, shared, clients, first, begin, inner);
+    let mut last = ((0, 0, 0), begin);
+    while bring_up.ready < clients.len() {
         let next = bring_up.open_more(reactor)?;
         reactor.round(&mut bring_up, next.min(reactor.now() + 50 * MILLISECOND), true);
         if let Some(failure) = bring_up.error.take() {
@@ -111,13 +88,13 @@ pub(crate) fn bring_up<H: Handler>(
             break;
         }
         let now = reactor.now();
-        if bring_up.up.connected == count && bring_up.up.connect_ns == 0 {
+        if bring_up.up.connected == clients.len() && bring_up.up.connect_ns == 0 {
             bring_up.up.connect_ns = now - begin;
         }
-        let progress = (bring_up.up.connected + bring_up.waiting.len(), bring_up.subacks);
-        if progress != last.0 {
+        let progress = (bring_up.up.connected, bring_up.waiting.len(), bring_up.subacks);
+        if progress != last.0 || next <= now {
             last = (progress, now);
-        } else if now - last.1 > settings.stall_ns.max(PATIENCE_NS) && next > now {
+        } else if now - last.1 > settings.stall_ns.max(PATIENCE_NS) && next == u64::MAX {
             return Err(bring_up.stalled());
         }
     }
@@ -152,7 +129,41 @@ struct Progress {
     is_ready: bool,
 }
 
-impl<H: Handler> BringUp<'_, H> {
+impl<'a, H: Handler> BringUp<'a, H> {
+    fn new(
+        settings: &'a Settings,
+        shared: &'a Shared,
+        clients: &'a [Client],
+        first: usize,
+        begin: u64,
+        inner: &'a mut H,
+    ) -> Self {
+        let up = Up {
+            connect_ns: 0,
+            ready_ns: 0,
+            connack: histogram(),
+            connected: 0,
+            receive_maximum: u16::MAX,
+            keep_alive_s: settings.keep_alive_s,
+            sessions_present: 0,
+            is_complete: true,
+        };
+        Self {
+            settings,
+            shared,
+            clients,
+            first,
+            progress: vec![Progress::default(); clients.len()],
+            waiting: (0..clients.len()).collect(),
+            begin,
+            ready: 0,
+            subacks: 0,
+            error: None,
+            up,
+            inner,
+        }
+    }
+
     /// Opens what may be opened now, and gives the time when the next one is due.
     fn open_more(&mut self, reactor: &mut Reactor) -> Result<u64, Failure> {
         let parallel = self.settings.parallel.div_ceil(self.settings.threads);

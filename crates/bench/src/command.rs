@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{ArgAction, Args, Subcommand};
 use dunlin_packet::qos::QoS;
 
-use crate::args::{MessageArgs, OutputArgs, ServerArgs, TimeArgs, parse_qos, parse_seconds};
+use crate::args::{FileArgs, MessageArgs, OutputArgs, ServerArgs, TimeArgs, parse_qos, parse_seconds};
 use crate::clock::from_seconds;
 use crate::connecting;
 use crate::context::Context;
@@ -112,6 +112,8 @@ struct SubArgs {
     server: ServerArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -249,6 +251,8 @@ struct AllArgs {
     server: ServerArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    files: FileArgs,
 }
 
 /// For messages that the Server keeps.
@@ -331,7 +335,7 @@ impl Command {
                 args.all.exchange("match", &topology, 0.0)
             }
             Self::Retained(args) => {
-                let context = Context::new(&args.kept.server, &args.kept.output)?;
+                let context = Context::new(&args.kept.server, &args.kept.output, FileArgs::default())?;
                 let plan = RetainedPlan {
                     count: u64::from(args.retained),
                     publishers: args.publishers as usize,
@@ -342,7 +346,7 @@ impl Command {
                 keeping::retained(context, plan, pattern, args.kept.messages(), args.kept.rate)
             }
             Self::Queue(args) => {
-                let context = Context::new(&args.kept.server, &args.kept.output)?;
+                let context = Context::new(&args.kept.server, &args.kept.output, FileArgs::default())?;
                 let pattern = args.kept.topic.as_deref().unwrap_or("bench/queue/%i");
                 let (each, sessions) = (u64::from(args.queued), args.sessions as usize);
                 keeping::queue(
@@ -381,7 +385,7 @@ impl AllArgs {
 
     /// `rate` is for when the user gives none.
     fn exchange(&self, scenario: &'static str, topology: &Topology, rate: f64) -> Result<i32, Failure> {
-        let context = Context::new(&self.server, &self.output)?;
+        let context = Context::new(&self.server, &self.output, self.files.clone())?;
         let times = Times::new(&self.times, rate);
         exchange::run(context, scenario, topology, Messages::new(&self.messages), times)
     }
@@ -389,7 +393,7 @@ impl AllArgs {
 
 impl SubArgs {
     fn run(&self) -> Result<i32, Failure> {
-        let context = Context::new(&self.server, &self.output)?;
+        let context = Context::new(&self.server, &self.output, self.files.clone())?;
         let times = Times {
             rate: 0.0,
             ramp_ns: 0,
@@ -404,7 +408,7 @@ impl SubArgs {
 
 impl ConnArgs {
     fn run(&self) -> Result<i32, Failure> {
-        let context = Context::new(&self.server, &self.output)?;
+        let context = Context::new(&self.server, &self.output, FileArgs::default())?;
         let plan = connecting::Plan {
             count: self.connections as usize,
             filter: self.topic.clone(),

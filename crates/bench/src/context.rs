@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 
-use crate::args::{OutputArgs, ServerArgs};
+use crate::args::{FileArgs, OutputArgs, ServerArgs};
 use crate::bring_up::{Client, Up};
 use crate::clock::{Clock, to_seconds};
 use crate::crew::{self, Outcome};
@@ -29,7 +29,8 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) interrupt: Interrupt,
     pub(crate) progress: Progress,
-    output: OutputArgs,
+    is_json: bool,
+    files: FileArgs,
 }
 
 /// Nothing is measured in these: connections come up and go.
@@ -40,16 +41,18 @@ impl Context {
     ///
     /// # Errors
     /// Options that cannot be met.
-    pub(crate) fn new(server: &ServerArgs, output: &OutputArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(server: &ServerArgs, output: &OutputArgs, files: FileArgs) -> Result<Self, Failure> {
         let settings = Settings::new(server)?;
         let server_pid = process::server_process(output.pid, settings.server)?;
-        if let (Some(list), Some(pid)) = (&output.server_cpus, server_pid) {
-            process::pin(pid, list)?;
+        if let Some(list) = &output.server_cpus {
+            let unknown =
+                "which process is the Server's is not known; name it with --pid, or leave --server-cpus out";
+            process::pin(server_pid.ok_or_else(|| Failure::new(unknown))?, list)?;
         }
         if let Some(list) = &output.bench_cpus {
             process::pin(0, list)?;
         }
-        for file in [&output.hgrm, &output.picture].into_iter().flatten() {
+        for file in [&files.hgrm, &files.picture].into_iter().flatten() {
             // Better now than after the run.
             write_file(file, "")?;
         }
@@ -59,7 +62,8 @@ impl Context {
             clock: Clock::start(),
             interrupt: Interrupt::listen()?,
             progress: Progress::new(output.quiet || output.json),
-            output: output.clone(),
+            is_json: output.json,
+            files,
         })
     }
 
@@ -152,10 +156,10 @@ impl Context {
         picture: impl FnOnce() -> String,
         latency: &Histogram<u64>,
     ) -> Result<(), Failure> {
-        if let Some(file) = &self.output.picture {
+        if let Some(file) = &self.files.picture {
             write_file(file, &picture())?;
         }
-        if let Some(file) = &self.output.hgrm {
+        if let Some(file) = &self.files.hgrm {
             write_file(file, &hgrm(latency))?;
         }
         Ok(())
@@ -168,7 +172,7 @@ impl Context {
     pub(crate) fn print(self, report: &Report) -> Result<i32, Failure> {
         // The bar, if there is one, goes first.
         drop(self.progress);
-        let text = if self.output.json { report.json() + "\n" } else { report.table() };
+        let text = if self.is_json { report.json() + "\n" } else { report.table() };
         let written = io::stdout().write_all(text.as_bytes());
         written.map_err(|error| Failure::new(format!("cannot print the figures: {error}")))?;
         Ok(report.exit_code())
@@ -200,12 +204,12 @@ impl Context {
     }
 }
 
-/// Fails if a run was ended before all connections were up.
+/// Fails if the user ended a run before there was anything to report.
 ///
 /// # Errors
-/// How many there were.
+/// How many connections there were.
 pub(crate) fn complete<W: Work>(outcome: &Outcome<W>) -> Result<(), Failure> {
-    if outcome.up.is_complete && outcome.watched.has_begun {
+    if outcome.up.is_complete && (outcome.watched.has_begun || outcome.stop != Some(Stop::Interrupted)) {
         return Ok(());
     }
     let connected = outcome.up.connected;

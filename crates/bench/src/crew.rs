@@ -124,9 +124,12 @@ impl Worker<'_> {
         let of_system = |error| Failure::new(format!("the operating system gives no poller: {error}"));
         let mut reactor = Reactor::new(route, *clock).map_err(of_system)?;
         self.shared.mailbox(self.thread).set_waker(reactor.waker().map_err(of_system)?);
+        reactor.keep_alive(settings.keep_alive_s);
         let up = bring_up(&mut reactor, settings, &self.shared, clients, 0, work)?;
         work.connected(&up);
-        reactor.keep_alive(up.keep_alive_s);
+        if up.keep_alive_s != settings.keep_alive_s {
+            reactor.keep_alive(up.keep_alive_s);
+        }
         let start = if up.is_complete { self.shared.await_start() } else { None };
         let Some(start) = start else { return Ok((up, None, None)) };
         work.begin(start);
@@ -157,6 +160,9 @@ impl Driven<'_> {
         let mut next_sample = self.start;
         let is_exact = times.rate > 0.0;
         let mut over_at = None;
+        while reactor.now() < self.start {
+            reactor.round(work, self.start, true);
+        }
         while over_at.is_none_or(|over_at| reactor.now() < over_at) {
             let now = reactor.now();
             if self.begin.is_none() && now >= warm {

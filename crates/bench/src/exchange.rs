@@ -44,7 +44,11 @@ pub(crate) fn run(
         let (sent, received) = (per_s(outcome.measured.sent), per_s(outcome.measured.received));
         let text =
             picture::summary(sent, received, latency.map(|latency| (latency.p50, latency.p99, latency.max)));
-        picture::draw(&title, &text, &outcome.watched.timeline.points())
+        picture::draw(
+            &title,
+            &format!("{}: {text}", context.settings.server_name),
+            &outcome.watched.timeline.points(),
+        )
     };
     context.write_files(draw, &outcome.watched.latency)?;
     if context.settings.keeps_sessions && !topology.subscribers.is_empty() {
@@ -178,12 +182,11 @@ fn judge(report: &mut Report, outcome: &Outcome<Flooding>, topology: &Topology, 
 
 fn title(context: &Context, scenario: &str, topology: &Topology, messages: Messages) -> String {
     format!(
-        "dunlin bench {scenario}: {} publishers, {} subscribers, QoS {}, {} bytes, MQTT {}, {}",
+        "dunlin bench {scenario}: {} to {} Clients, QoS {}, {} bytes, MQTT {}",
         topology.publishers.len(),
         topology.subscribers.len(),
         messages.qos.value(),
         messages.size,
-        context.settings.version_name(),
-        context.settings.server_name
+        context.settings.version_name()
     )
 }

@@ -1,5 +1,7 @@
 //! `retained` and `queue`: messages that the Server keeps, and hands out later.
 
+use std::sync::Arc;
+
 use dunlin_packet::qos::QoS;
 
 use crate::bring_up::Client;
@@ -111,6 +113,7 @@ fn replay(
     let wanted = Wanted {
         version: context.settings.version,
         expected: Some(expected),
+        come: Arc::default(),
         from_first: true,
         is_retained: true,
         subscribes: Some((filter, qos)),
@@ -211,6 +214,7 @@ fn drain(context: &Context, report: &mut Report, clients: &[Client], count: u64)
     let wanted = Wanted {
         version: context.settings.version,
         expected: Some(count),
+        come: Arc::default(),
         from_first: true,
         is_retained: false,
         subscribes: None,

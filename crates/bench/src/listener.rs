@@ -1,6 +1,8 @@
 //! Subscribers without publishers in this process: they verify the streams that they find.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dunlin_packet::fixed_header::Frame;
 use dunlin_packet::packet_identifier::PacketId;
@@ -10,7 +12,6 @@ use dunlin_packet::suback::Suback;
 use dunlin_packet::version::ProtocolVersion;
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
-use std::sync::Arc;
 
 use crate::bring_up::Up;
 use crate::clock::SECOND;
@@ -25,8 +26,10 @@ use crate::wire::{self, HEAD_LEN, Head, Message};
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) version: ProtocolVersion,
-    /// Deliveries to all connections of this thread; then it is done.
+    /// Deliveries to all connections of all threads; then the run is over.
     pub(crate) expected: Option<u64>,
+    /// What all threads have together, as far as they have told.
+    pub(crate) come: Arc<AtomicU64>,
     /// Each stream begins with its first message; if not, wherever the listener comes in.
     pub(crate) from_first: bool,
     /// All are to be Retained Messages.
@@ -45,6 +48,8 @@ pub(crate) struct Listener {
     has_asked: bool,
     latency: Histogram<u64>,
     pub(crate) received: u64,
+    /// What of it was told to the other threads.
+    told: u64,
     pub(crate) duplicates: u64,
     pub(crate) out_of_order: u64,
     /// Messages that `dunlin bench` has not made.
@@ -69,6 +74,7 @@ impl Listener {
             has_asked: false,
             latency: histogram(),
             received: 0,
+            told: 0,
             duplicates: 0,
             out_of_order: 0,
             foreign: 0,
@@ -197,10 +203,18 @@ impl Work for Listener {
         u64::MAX
     }
 
+    fn after_round(&mut self) {
+        let unique = self.unique();
+        if unique != self.told {
+            self.wanted.come.fetch_add(unique - self.told, Ordering::Relaxed);
+            self.told = unique;
+        }
+    }
+
     fn end(&mut self) {}
 
     fn has_enough(&mut self) -> bool {
-        self.wanted.expected.is_some_and(|expected| self.unique() >= expected)
+        self.wanted.expected.is_some_and(|expected| self.wanted.come.load(Ordering::Relaxed) >= expected)
     }
 
     fn is_done(&mut self) -> bool {
@@ -209,8 +223,9 @@ impl Work for Listener {
 
     fn totals(&self) -> Totals {
         // Before the first message nobody knows whether one was sent; what is queued or retained is there.
-        let is_awaited = self.received > 0 || self.wanted.from_first;
-        let left = self.wanted.expected.map_or(0, |expected| expected.saturating_sub(self.unique()));
+        let come = self.wanted.come.load(Ordering::Relaxed);
+        let is_awaited = come > 0 || self.wanted.from_first;
+        let left = self.wanted.expected.map_or(0, |expected| expected.saturating_sub(come));
         Totals {
             sent: 0,
             received: self.received,

@@ -43,6 +43,7 @@ pub(crate) fn run(
     let wanted = Wanted {
         version: settings.version,
         expected: times.messages,
+        come: Arc::default(),
         from_first: false,
         is_retained: false,
         subscribes: None,
@@ -60,8 +61,12 @@ pub(crate) fn run(
         let received = outcome.measured.received as f64 / outcome.seconds.max(1e-9);
         let text =
             picture::summary(0.0, received, latency.map(|latency| (latency.p50, latency.p99, latency.max)));
-        let title = format!("dunlin bench sub: {count} subscribers, {}", context.settings.server_name);
-        picture::draw(&title, &text, &outcome.watched.timeline.points())
+        let title = format!("dunlin bench sub: {count} subscribers");
+        picture::draw(
+            &title,
+            &format!("{}: {text}", context.settings.server_name),
+            &outcome.watched.timeline.points(),
+        )
     };
     context.write_files(draw, &outcome.watched.latency)?;
     if context.settings.keeps_sessions {
@@ -82,14 +87,10 @@ pub(crate) fn listen(
     what: &'static str,
 ) -> Result<Outcome<Listener>, Failure> {
     let threads = context.settings.threads;
-    // One count for all threads needs one thread; else each has its part, as its connections are.
     let make = |thread, shared: &Arc<_>| {
         let mine: Vec<Client> =
             Topology::part(clients.len(), thread, threads).map(|number| clients[number].clone()).collect();
-        let mut wanted = wanted.clone();
-        let part = |expected: u64| expected * mine.len() as u64 / clients.len().max(1) as u64;
-        wanted.expected = wanted.expected.map(part);
-        Ok((Listener::new(wanted, mine.len(), Arc::clone(shared)), mine))
+        Ok((Listener::new(wanted.clone(), mine.len(), Arc::clone(shared)), mine))
     };
     crew::run(&context.job(times, what), make)
 }

@@ -39,7 +39,7 @@ pub(crate) fn draw(title: &str, text: &str, points: &[Point]) -> String {
          font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
     );
-    put_text(&mut svg, LEFT, 28.0, "font-size=\"18\" font-weight=\"bold\"", title);
+    put_text(&mut svg, LEFT, 28.0, "font-size=\"17\" font-weight=\"bold\"", title);
     put_text(&mut svg, LEFT, 48.0, "fill=\"#555\"", text);
     for chart in [throughput(points), latency(points)] {
         put_chart(&mut svg, &chart, seconds);
@@ -212,15 +212,15 @@ fn put_text(svg: &mut String, x: f64, y: f64, attributes: &str, text: &str) {
 pub(crate) fn summary(published: f64, received: f64, latency: Option<(f64, f64, f64)>) -> String {
     let mut text = String::new();
     if published > 0.0 {
-        text += &format!("{} published/s   ", figures(published));
+        text += &format!("{} published/s, ", figures(published));
     }
     if received > 0.0 {
-        text += &format!("{} received/s   ", figures(received));
+        text += &format!("{} received/s, ", figures(received));
     }
     if let Some((p50, p99, max)) = latency {
         text += &format!("latency p50 {}, p99 {}, max {}", time(p50), time(p99), time(max));
     }
-    text.trim_end().to_owned()
+    text.trim_end_matches([',', ' ']).to_owned()
 }
 
 #[cfg(test)]

@@ -65,6 +65,8 @@ struct Connection {
     out: Vec<u8>,
     written: usize,
     is_dirty: bool,
+    /// Why the last write failed. The system tells it once, and the read that follows finds only the end.
+    failure: Option<io::Error>,
     /// The start of a packet that is not whole yet.
     rest: Vec<u8>,
     /// How much of `rest` is there, if the packet is so large that it is read straight into it; else 0.
@@ -76,7 +78,8 @@ struct Connection {
 struct Pings {
     next: usize,
     next_at: u64,
-    gap_ns: u64,
+    /// In this time all connections ping once; 0 for no pings.
+    all_ns: u64,
 }
 
 /// Bytes read at once.
@@ -220,21 +223,21 @@ impl Reactor {
         }
     }
 
-    /// Has every connection ping within `keep_alive_s` from now on; 0 for no pings.
+    /// Has every connection ping within `keep_alive_s` from now on, and those that are yet to be opened; 0 for no pings.
     pub(crate) fn keep_alive(&mut self, keep_alive_s: u16) {
-        let half_ns = u64::from(keep_alive_s) * SECOND / 2;
-        let gap_ns = half_ns / self.connections.len().max(1) as u64;
-        self.pings = Pings { next: 0, next_at: self.now() + half_ns, gap_ns };
+        let all_ns = u64::from(keep_alive_s) * SECOND / 2;
+        self.pings = Pings { next: 0, next_at: self.now() + all_ns, all_ns };
     }
 
     fn ping(&mut self, now: u64) {
-        while self.pings.gap_ns > 0 && self.pings.next_at <= now {
-            let at = self.pings.next % self.connections.len().max(1);
+        let count = self.connections.len().max(1);
+        while self.pings.all_ns > 0 && self.pings.next_at <= now {
+            let at = self.pings.next % count;
             if self.connections.get(at).is_some_and(|connection| connection.stream.is_some()) {
                 self.out(at).extend_from_slice(&wire::PINGREQ);
             }
             self.pings.next = at + 1;
-            self.pings.next_at += self.pings.gap_ns;
+            self.pings.next_at += (self.pings.all_ns / count as u64).max(1);
         }
     }
 
@@ -243,7 +246,7 @@ impl Reactor {
     pub(crate) fn round<H: Handler>(&mut self, handler: &mut H, until: u64, is_exact: bool) {
         let mut events = self.events.take().expect("a round does not begin inside another");
         let wait = until.saturating_sub(self.now());
-        let is_set = is_exact && wait > 0 && self.alarm.set(wait);
+        let is_set = is_exact && wait > 0 && self.alarm.set(until, wait);
         let limit = if is_set { wait + MILLISECOND } else { wait };
         match self.poll.poll(&mut events, Some(Duration::from_nanos(limit))) {
             Ok(()) => {}
@@ -267,7 +270,7 @@ impl Reactor {
             }
         }
         self.events = Some(events);
-        if self.pings.gap_ns > 0 {
+        if self.pings.all_ns > 0 {
             let now = self.now();
             self.ping(now);
         }
@@ -291,7 +294,8 @@ impl Reactor {
             let space = room.len();
             let read = match stream.read(room) {
                 Ok(0) => {
-                    self.close(handler, at, None);
+                    let cause = connection.failure.take();
+                    self.close(handler, at, cause);
                     break;
                 }
                 Ok(read) => read,
@@ -377,7 +381,7 @@ impl Reactor {
 }
 
 impl Connection {
-    /// Writes as much as there is room for and gives the number of writes. Why it fails is told by the next read.
+    /// Writes as much as there is room for and gives the number of writes. Why it fails is told with the next read.
     fn write(&mut self) -> u64 {
         let mut writes = 0;
         let Some(stream) = &mut self.stream else {
@@ -390,7 +394,13 @@ impl Connection {
             match stream.write(&self.out[self.written..]) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return writes,
+                Err(error) => {
+                    // A pipe is broken because the other side has closed, which is what the read will say.
+                    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe) {
+                        self.failure = Some(error);
+                    }
+                    return writes;
+                }
             }
         }
         self.out.clear();

@@ -139,21 +139,25 @@ fn look_up(address: &Address, sources: &[IpAddr]) -> Result<SocketAddr, Failure>
 /// # Errors
 /// The hard limit is lower.
 pub(crate) fn make_room_for(connections: usize) -> Result<(), Failure> {
-    let needed = connections as u64 + FILES_BESIDE;
     let limit = getrlimit(Resource::Nofile);
-    let soft = limit.current.unwrap_or(u64::MAX);
-    if soft >= needed {
-        return Ok(());
-    }
-    let hard = limit.maximum.unwrap_or(u64::MAX);
-    if hard < needed {
-        return Err(Failure::new(format!(
-            "{connections} connections need {needed} open files, and the hard limit is {hard}: raise it (`ulimit -Hn {needed}` \
-             as root, or nofile in /etc/security/limits.conf), or open fewer connections with -n"
-        )));
-    }
+    let Some(needed) = room_for(connections, limit.current, limit.maximum)? else { return Ok(()) };
     setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })
         .map_err(|error| Failure::new(format!("cannot raise the limit of open files to {needed}: {error}")))
+}
+
+/// The soft limit that `connections` need, if it is to be raised. No limit is `None`.
+fn room_for(connections: usize, soft: Option<u64>, hard: Option<u64>) -> Result<Option<u64>, Failure> {
+    let needed = connections as u64 + FILES_BESIDE;
+    if soft.is_none_or(|soft| soft >= needed) {
+        return Ok(None);
+    }
+    match hard.filter(|hard| *hard < needed) {
+        None => Ok(Some(needed)),
+        Some(hard) => Err(Failure::new(format!(
+            "{connections} connections need {needed} open files, and the hard limit is {hard}: raise it (`ulimit -Hn \
+             {needed}` as root, or nofile in /etc/security/limits.conf), or open fewer connections with -n"
+        ))),
+    }
 }
 
 /// Pollers, timers, standard streams, files under /proc.
@@ -172,11 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_too_low_is_told_with_what_is_missing() {
-        assert_eq!(make_room_for(1), Ok(()));
-        let hard = getrlimit(Resource::Nofile).maximum;
-        let Some(hard) = hard.filter(|hard| *hard < 1 << 40) else { return };
-        let error = make_room_for(hard as usize).unwrap_err();
-        assert!(error.message.contains(&format!("the hard limit is {hard}")), "{}", error.message);
+    fn the_limit_is_raised_if_it_can_be_and_else_told_with_what_is_missing() {
+        assert_eq!(room_for(100, Some(1_024), Some(4_096)), Ok(None));
+        assert_eq!(room_for(100, None, None), Ok(None));
+        assert_eq!(room_for(2_000, Some(1_024), Some(4_096)), Ok(Some(2_064)));
+        assert_eq!(room_for(2_000, Some(1_024), None), Ok(Some(2_064)));
+        let error = room_for(5_000, Some(1_024), Some(4_096)).unwrap_err();
+        assert!(
+            error.message.contains("need 5064 open files, and the hard limit is 4096"),
+            "{}",
+            error.message
+        );
     }
 }

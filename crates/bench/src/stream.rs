@@ -44,7 +44,7 @@ impl ByteStream {
         }
     }
 
-    /// Reads what is there; 0 if the other side has closed.
+    /// Reads what is there; 0 if the other side has closed. If `bytes` are not filled there is no more for now.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing is there; why there is no connection.

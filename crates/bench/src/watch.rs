@@ -222,7 +222,10 @@ impl<'a> Watch<'a> {
             "waiting for the rest"
         };
         let at = to_seconds(now.saturating_sub(start));
-        let text = format!("{at:6.1} s  {phase}: {sent:.0} sent/s, {received:.0} received/s{latency}");
+        let text = match self.totals.sent + self.totals.received {
+            0 => format!("{at:6.1} s  {phase}"),
+            _ => format!("{at:6.1} s  {phase}: {sent:.0} sent/s, {received:.0} received/s{latency}"),
+        };
         self.job.progress.show((now - start) / MILLISECOND, (end - start) / MILLISECOND, &text);
         self.shown.at = now;
         self.shown.totals = self.totals;
