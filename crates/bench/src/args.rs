@@ -126,7 +126,7 @@ pub struct MessageArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Time")]
 pub struct TimeArgs {
-    /// Messages a second of all publishers together, at fixed times (open loop); 0 for as many as the window lets through
+    /// Messages a second of all publishers together, at fixed times (open loop); 0 for as many as the window lets through [default: 1000 for latency, else 0]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     pub rate: Option<f64>,
     /// Seconds in which the rate rises from 0

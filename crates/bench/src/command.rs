@@ -386,7 +386,7 @@ impl AllArgs {
     /// `rate` is for when the user gives none.
     fn exchange(&self, scenario: &'static str, topology: &Topology, rate: f64) -> Result<i32, Failure> {
         let context = Context::new(&self.server, &self.output, self.files.clone())?;
-        let times = Times::new(&self.times, rate);
+        let times = Times::new(&self.times, rate)?;
         exchange::run(context, scenario, topology, Messages::new(&self.messages), times)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(
         false => messages.window,
     };
     let window = if topology.fan == 0 { 1 } else { window };
-    let due: Arc<[Due]> = (0..count).map(|number| Due::new(window, number % threads)).collect();
+    let due: Arc<[Due]> = (0..count).map(|number| Due::new(window, number % threads, threads)).collect();
     let make = |thread, shared: &Arc<Shared>| {
         let builder = Builder { job, topology, messages, thread, threads };
         builder.build(shared, &due, window)

@@ -34,12 +34,14 @@ pub(crate) struct Publisher {
 }
 
 /// Messages with QoS 1 or 2 that are not acknowledged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Acks {
     /// When each was to be sent, by number; 0 if it is acknowledged. Empty with QoS 0.
     times: Box<[u64]>,
     /// All messages below this are acknowledged.
     first: u64,
+    /// The Packet Identifier of message `first`.
+    first_packet_id: u16,
     pub(crate) under_way: u32,
     under_way_max: u32,
 }
@@ -117,7 +119,7 @@ impl Publisher {
     #[inline]
     pub(crate) fn send(&mut self, time: u64) -> Next {
         let next = Next { topic: self.topic, round: self.round, packet_id: self.next_packet_id };
-        self.next_packet_id = if next.packet_id == u16::MAX { 1 } else { next.packet_id + 1 };
+        self.next_packet_id = following(next.packet_id);
         self.topic += self.stride;
         if self.topic >= self.topics {
             self.topic -= self.topics;
@@ -138,7 +140,7 @@ impl Acks {
         let maximum = maximum.clamp(1, UNDER_WAY_MAX);
         // Twice as many cells: an acknowledgement that is overtaken does not stop all others.
         let times = vec![0; (2 * maximum).next_power_of_two().min(1 << 15)].into();
-        Self { times, first: 0, under_way: 0, under_way_max: maximum as u32 }
+        Self { times, under_way_max: maximum as u32, ..Self::default() }
     }
 
     #[inline]
@@ -161,9 +163,12 @@ impl Acks {
     #[inline]
     pub(crate) fn complete(&mut self, packet_id: u16, sent: u64) -> Option<u64> {
         // Packet Identifiers are given in turn, 1 to 65,535: the distance from the oldest gives the number.
-        let oldest = self.first % 65_535 + 1;
-        let distance = (u64::from(packet_id) + 65_535 - oldest) % 65_535;
-        let number = self.first + distance;
+        let (packet_id_of_first, round) = (u32::from(self.first_packet_id), u32::from(u16::MAX));
+        let distance = match u32::from(packet_id) {
+            packet_id if packet_id >= packet_id_of_first => packet_id - packet_id_of_first,
+            packet_id => packet_id + round - packet_id_of_first,
+        };
+        let number = self.first + u64::from(distance);
         if packet_id == 0 || number >= sent || self.times.is_empty() {
             return None;
         }
@@ -175,9 +180,23 @@ impl Acks {
         self.under_way -= 1;
         while self.first < sent && self.times[self.first as usize & mask] == 0 {
             self.first += 1;
+            self.first_packet_id = following(self.first_packet_id);
         }
         Some(time)
     }
+}
+
+/// As there are with QoS 0: none.
+impl Default for Acks {
+    fn default() -> Self {
+        Self { times: Box::default(), first: 0, first_packet_id: 1, under_way: 0, under_way_max: 0 }
+    }
+}
+
+/// The Packet Identifier after `packet_id`; 0 is none (2.2.1).
+#[inline]
+fn following(packet_id: u16) -> u16 {
+    if packet_id == u16::MAX { 1 } else { packet_id + 1 }
 }
 
 /// About the golden part of `topics`, without a divisor in common with it: all topics come before one comes again.
@@ -249,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_oldest_message() {
-        let due = Due::new(4, 0);
+        let due = Due::new(4, 0, 1);
         let mut publisher = Publisher::new(0, 0, 0, 1, false);
         for number in 0..4 {
             due.file(number, 1);

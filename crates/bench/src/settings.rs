@@ -109,14 +109,21 @@ impl Messages {
 
 impl Times {
     /// `rate` is for when the user gives none. With a number of messages nothing is left unmeasured.
-    pub(crate) fn new(args: &TimeArgs, rate: f64) -> Self {
-        Self {
-            rate: args.rate.unwrap_or(rate),
+    ///
+    /// # Errors
+    /// A ramp to no rate.
+    pub(crate) fn new(args: &TimeArgs, rate: f64) -> Result<Self, Failure> {
+        let rate = args.rate.unwrap_or(rate);
+        if args.ramp > 0.0 && rate == 0.0 {
+            return Err(Failure::new("--ramp rises to a rate; give that with -r, or leave --ramp out"));
+        }
+        Ok(Self {
+            rate,
             ramp_ns: from_seconds(args.ramp),
             duration_ns: from_seconds(args.duration.max(0.01)),
             warm_up_ns: if args.messages.is_some() { 0 } else { from_seconds(args.warm_up) },
             messages: args.messages,
-        }
+        })
     }
 }
 

@@ -250,6 +250,10 @@ fn whoever_cannot_connect_is_told_why() {
     assert!(errors.contains("not MQTT"), "{errors}");
     let errors = fails(free, "pair -t a/b", 1);
     assert!(errors.contains("%i"), "{errors}");
+    let errors = fails(free, "pair --ramp 1", 1);
+    assert!(errors.contains("-r"), "{errors}");
+    let errors = fails(free, "pair --pid none --server-cpus 0", 1);
+    assert!(errors.contains("--pid"), "{errors}");
     let errors = fails(free, "pair --pid 4294967295", 1);
     assert!(errors.contains("--pid"), "{errors}");
     let errors = fails(free, "pair --picture /nowhere/p.svg", 1);
