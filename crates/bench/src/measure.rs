@@ -39,17 +39,20 @@ impl Percentiles {
 /// A stretch of the run.
 #[derive(Clone, Debug)]
 struct Stretch {
+    /// Nanoseconds from the start of the measurement.
+    from: u64,
+    to: u64,
     sent: u64,
     received: u64,
     latency: Histogram<u32>,
 }
 
-/// How the run went: stretches of equal length, that grow as it goes on, so that there are never too many.
+/// How the run went: stretches of about equal length, that grow as it goes on, so that there are never too many.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     stretch_ns: u64,
     stretches: Vec<Stretch>,
-    /// When the next stretch ends, from the start.
+    /// When the last stretch ended.
     end: u64,
     sent: u64,
     received: u64,
@@ -75,14 +78,7 @@ const STRETCHES_MAX: usize = 240;
 
 impl Timeline {
     pub(crate) fn new() -> Self {
-        Self {
-            stretch_ns: STRETCH_NS,
-            stretches: Vec::new(),
-            end: STRETCH_NS,
-            sent: 0,
-            received: 0,
-            latency: empty(),
-        }
+        Self { stretch_ns: STRETCH_NS, stretches: Vec::new(), end: 0, sent: 0, received: 0, latency: empty() }
     }
 
     /// Adds what was measured until `since_start` nanoseconds: the sums since the start, the latencies since the last time.
@@ -91,18 +87,19 @@ impl Timeline {
             let count = u32::try_from(value.count_since_last_iteration()).unwrap_or(u32::MAX);
             self.latency.saturating_record_n(value.value_iterated_to(), count);
         }
-        if since_start + STRETCH_NS / 2 < self.end {
+        // Threads tell at whole stretches; whoever asks comes a moment later, or much later if the machine is busy.
+        let to = (since_start + STRETCH_NS / 2) / STRETCH_NS * STRETCH_NS;
+        if to < self.end + self.stretch_ns {
             return;
         }
         let latency = std::mem::replace(&mut self.latency, empty());
         let sent = totals.sent.saturating_sub(self.sent);
         let received = totals.received.saturating_sub(self.received);
-        self.stretches.push(Stretch { sent, received, latency });
-        (self.sent, self.received) = (totals.sent, totals.received);
+        self.stretches.push(Stretch { from: self.end, to, sent, received, latency });
+        (self.sent, self.received, self.end) = (totals.sent, totals.received, to);
         if self.stretches.len() >= STRETCHES_MAX {
             self.halve();
         }
-        self.end = (self.stretches.len() as u64 + 1) * self.stretch_ns;
     }
 
     fn halve(&mut self) {
@@ -110,6 +107,7 @@ impl Timeline {
         let pairs = self.stretches.chunks(2).map(|pair| {
             let mut sum = pair[0].clone();
             for other in &pair[1..] {
+                sum.to = other.to;
                 sum.sent += other.sent;
                 sum.received += other.received;
                 sum.latency.add(&other.latency).expect("all have the same bounds");
@@ -121,12 +119,12 @@ impl Timeline {
 
     /// The figures of all stretches.
     pub(crate) fn points(&self) -> Vec<Point> {
-        let seconds = to_seconds(self.stretch_ns);
-        let point = |(at, stretch): (usize, &Stretch)| {
+        let point = |stretch: &Stretch| {
+            let seconds = to_seconds(stretch.to - stretch.from);
             let latency = Some(&stretch.latency).filter(|latency| !latency.is_empty());
             let quantile = |quantile| latency.map(|latency| latency.value_at_quantile(quantile) as f64 / 1e3);
             Point {
-                s: (at + 1) as f64 * seconds,
+                s: to_seconds(stretch.to),
                 publish_per_s: stretch.sent as f64 / seconds,
                 receive_per_s: stretch.received as f64 / seconds,
                 p50_us: quantile(0.5),
@@ -134,7 +132,7 @@ impl Timeline {
                 max_us: latency.map(|latency| latency.max() as f64 / 1e3),
             }
         };
-        self.stretches.iter().enumerate().map(point).collect()
+        self.stretches.iter().map(point).collect()
     }
 }
 
@@ -199,6 +197,18 @@ mod tests {
         assert!(points.iter().all(|point| point.p50_us.is_some_and(|us| (us - 5.0).abs() < 0.1)));
         let last = points.last().unwrap().s;
         assert!((95.0..=100.5).contains(&last), "{last}");
+    }
+
+    #[test]
+    fn a_sample_that_comes_late_is_a_longer_stretch() {
+        let mut timeline = Timeline::new();
+        for (at, sent) in [(1, 100), (5, 500), (6, 600)] {
+            let totals = Totals { sent, ..Totals::default() };
+            timeline.add(at * STRETCH_NS + 10 * MILLISECOND, totals, &histogram());
+        }
+        let points = timeline.points();
+        assert_eq!(points.iter().map(|point| point.s).collect::<Vec<_>>(), [0.1, 0.5, 0.6]);
+        assert!(points.iter().all(|point| (point.publish_per_s - 1_000.0).abs() < 1e-6), "{points:?}");
     }
 
     #[test]

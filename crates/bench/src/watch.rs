@@ -129,11 +129,11 @@ impl<'a> Watch<'a> {
                 self.end = Some(self.snapshots());
             }
             if now >= next {
-                self.sample(now, warm);
+                self.sample(now.min(end), warm);
                 self.is_closed |= self.end.is_some();
                 self.look_for_stall(now);
                 self.show(now, start, warm, end);
-                next += STRETCH_NS;
+                next += STRETCH_NS * ((now - next) / STRETCH_NS + 1);
                 if next > warm + MOMENT_NS && next < warm + STRETCH_NS {
                     next = warm + MOMENT_NS;
                 }
