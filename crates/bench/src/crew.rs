@@ -172,7 +172,7 @@ impl Driven<'_> {
             }
             self.note_done(work, times.messages.is_some());
             if self.finish.is_none() && (now >= end || self.is_over()) {
-                work.end();
+                work.end(now);
                 work.measure(false);
                 self.finish = Some(mark(work, reactor, now));
                 next_sample = now;

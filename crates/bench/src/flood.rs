@@ -179,7 +179,14 @@ impl Work for Flooding {
         if self.times.rate > 0.0 {
             let pace = Pace::new(self.times.rate, self.times.ramp_ns);
             let pace = pace.share(self.load.publishers.len(), self.publishers);
-            self.load.timetable = Some(Timetable { pace, start, next: 0 });
+            let measured_from = start + self.times.warm_up_ns;
+            self.load.timetable = Some(Timetable {
+                pace,
+                start,
+                measured_from,
+                end: measured_from + self.times.duration_ns,
+                next: 0,
+            });
         }
         self.load.start_sending();
     }
@@ -196,8 +203,8 @@ impl Work for Flooding {
         self.load.exchange_news();
     }
 
-    fn end(&mut self) {
-        self.load.is_sending = false;
+    fn end(&mut self, now: u64) {
+        self.load.end(now);
     }
 
     fn has_enough(&mut self) -> bool {

@@ -109,7 +109,7 @@ impl Work for Idle {
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, _now: u64) {
         self.is_pinging = false;
     }
 

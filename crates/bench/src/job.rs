@@ -22,8 +22,8 @@ pub(crate) trait Work: Handler + Send {
     fn produce(&mut self, reactor: &mut Reactor) -> u64;
     /// A round is over.
     fn after_round(&mut self) {}
-    /// Nothing new is sent from now on.
-    fn end(&mut self);
+    /// Nothing is to be sent that is not due at `now`.
+    fn end(&mut self, now: u64);
     /// Whether all is sent that was to be sent, if there is such a number.
     fn has_enough(&mut self) -> bool;
     /// Whether the connections end with DISCONNECT, and not as if the cable was cut.

@@ -211,7 +211,7 @@ impl Work for Listener {
         }
     }
 
-    fn end(&mut self) {}
+    fn end(&mut self, _now: u64) {}
 
     fn has_enough(&mut self) -> bool {
         self.wanted.expected.is_some_and(|expected| self.wanted.come.load(Ordering::Relaxed) >= expected)

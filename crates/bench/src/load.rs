@@ -10,6 +10,7 @@ use dunlin_packet::reason_code::ReasonCode;
 use dunlin_packet::version::ProtocolVersion;
 use hdrhistogram::Histogram;
 
+use crate::clock::SECOND;
 use crate::due::{Due, Taken};
 use crate::order::{Stream, Verdict};
 use crate::pace::Pace;
@@ -110,9 +111,15 @@ pub(crate) enum Role {
 pub(crate) struct Timetable {
     pub(crate) pace: Pace,
     pub(crate) start: u64,
+    /// Messages due from here on are measured, and none are due from `end` on.
+    pub(crate) measured_from: u64,
+    pub(crate) end: u64,
     /// The number of the next message of the thread.
     pub(crate) next: u64,
 }
+
+/// How long what was due before the end is still sent after it.
+const CATCH_UP_NS: u64 = 5 * SECOND;
 
 /// Bytes that may wait for one connection before its publisher waits as well.
 const PENDING_MAX: usize = 64 << 10;
@@ -165,8 +172,19 @@ impl Load {
         }
     }
 
+    /// Nothing new is sent after `now`; what is due by the timetable still is, for a while.
+    pub(crate) fn end(&mut self, now: u64) {
+        match &mut self.timetable {
+            Some(timetable) => timetable.end = timetable.end.min(now),
+            None => self.is_sending = false,
+        }
+    }
+
     /// Whether all that the publishers sent is delivered and acknowledged.
     pub(crate) fn is_done(&mut self) -> bool {
+        if self.is_sending && self.owed() > 0 {
+            return false;
+        }
         let fan = self.kind.fan;
         let due = &self.due;
         self.publishers.iter_mut().all(|publisher| {
@@ -224,6 +242,10 @@ impl Load {
             return u64::MAX;
         }
         let now = reactor.now();
+        if self.timetable.is_some_and(|timetable| now > timetable.end.saturating_add(CATCH_UP_NS)) {
+            self.is_sending = false;
+            return u64::MAX;
+        }
         let next_due = self.note_due(now);
         std::mem::swap(&mut self.ready, &mut self.going);
         for at in 0..self.going.len() {
@@ -251,6 +273,9 @@ impl Load {
         }
         let next_due = loop {
             let due = timetable.start + timetable.pace.due(timetable.next);
+            if due >= timetable.end {
+                break u64::MAX;
+            }
             if due > now {
                 break due;
             }
@@ -277,6 +302,9 @@ impl Load {
                 publisher.forget();
             }
             if !publisher.has_room(window) {
+                if publisher.left == 0 {
+                    publisher.owed = 0;
+                }
                 return;
             }
             let mut time = now;
@@ -293,7 +321,7 @@ impl Load {
             }
             if self.timetable.is_some() {
                 publisher.owed -= 1;
-                if self.is_measuring {
+                if self.records(time) {
                     self.lateness.saturating_record(now.saturating_sub(time));
                 }
             }
@@ -316,6 +344,16 @@ impl Load {
         let template = &self.templates[publisher.first_template + next.topic];
         template.put(reactor.out(publisher.at), next.packet_id, head);
         self.counts.sent += 1;
+    }
+
+    /// Whether the latency of a message is measured. By a timetable that is so if it was to be sent in the measured time,
+    /// whenever it comes: else the longest would be left out.
+    #[inline]
+    fn records(&self, time: u64) -> bool {
+        match &self.timetable {
+            None => self.is_measuring,
+            Some(timetable) => time >= timetable.measured_from && time < timetable.end,
+        }
     }
 
     #[inline]
@@ -359,6 +397,7 @@ impl Load {
             return;
         }
         let (publisher, topic) = if topics == 1 { (stream, 0) } else { (stream / topics, stream % topics) };
+        let is_recorded = self.records(head.time);
         let stream = &mut self.streams[subscriber.streams + slot];
         let whole = stream.whole(head.number);
         if whole.saturating_sub(stream.next()) > self.due[publisher].room() && self.kind.gets_all {
@@ -367,7 +406,7 @@ impl Load {
             return;
         }
         self.counts.received += 1;
-        if self.is_measuring {
+        if is_recorded {
             self.latency.saturating_record(now.saturating_sub(head.time));
         }
         let verdict = stream.note(whole);
@@ -453,7 +492,7 @@ impl Load {
             return;
         };
         self.counts.acknowledged += 1;
-        if self.is_measuring {
+        if self.records(time) {
             // Where nobody here listens, the acknowledgement is all that comes back.
             let latency = if self.kind.fan == 0 { &mut self.latency } else { &mut self.ack_latency };
             latency.saturating_record(now.saturating_sub(time));
