@@ -16,6 +16,7 @@ use crate::pattern;
 use crate::process::kernel_tables;
 use crate::report::Report;
 use crate::settings::Times;
+use crate::shared::histogram;
 use crate::topology::Topology;
 
 /// What the connections do.
@@ -56,26 +57,19 @@ pub(crate) fn run(context: Context, plan: &Plan) -> Result<i32, Failure> {
     let tables = kernel_tables();
     let first = hold(&context, &clients, plan.hold_ns, None, plan.storms > 0, "idle")?;
     report_idle(&context, &mut report, &first, tables)?;
-    for storm in 0..plan.storms {
-        if context.interrupt.has_come() {
-            break;
-        }
-        let is_last = storm + 1 == plan.storms;
-        let outcome = hold(&context, &clients, SECOND / 10, None, !is_last, "back again")?;
-        complete(&outcome)?;
-        report.section("All cut, and back at once");
-        context.report_storm(&mut report, &outcome);
-    }
+    report_storms(&context, &mut report, plan, &clients)?;
     if plan.ping_every > 0.0 && !context.interrupt.has_come() {
         let pace = Pace::new(plan.count as f64 / plan.ping_every, 0);
         let outcome = hold(&context, &clients, plan.hold_ns, Some(pace), false, "pinging")?;
         report_pings(&context, &mut report, &outcome);
     }
     context.report_stop(&mut report, first.stop, 0, None);
+    let mut cleared = Ok(());
     if settings.keeps_sessions {
-        context.end_sessions(clients.into_iter().map(|client| client.id))?;
+        cleared = context.end_sessions(clients.into_iter().map(|client| client.id));
     }
-    context.print(&report)
+    let code = context.print(&report)?;
+    cleared.map(|()| code)
 }
 
 fn hold(
@@ -120,7 +114,7 @@ fn report_idle(
         let used = end.since(begin);
         let percent = used.processor_s() * 100.0 / used.wall_s.max(1e-9);
         report.number("idle_cpu_percent", "processor while all are idle", percent, "%");
-        context.report_memory(report, before, end);
+        report.memory(before, end);
     }
     if let (true, Some(before), Some(after)) = (context.has_pid(), tables, kernel_tables()) {
         // Both ends are on this machine: a pair of sockets each, while they were there.
@@ -130,6 +124,41 @@ fn report_idle(
     let why = outcome.works.iter().find_map(|idle| idle.closed_why.as_deref());
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
     report.fault(closed, &format!("idle connections closed by the Server{why}"));
+    Ok(())
+}
+
+/// Cuts all connections and has them come back, as often as planned; the slowest time is told.
+fn report_storms(
+    context: &Context,
+    report: &mut Report,
+    plan: &Plan,
+    clients: &[Client],
+) -> Result<(), Failure> {
+    let mut slowest = f64::MAX;
+    let mut present = u64::MAX;
+    let mut connack = histogram();
+    for storm in 0..plan.storms {
+        if context.interrupt.has_come() {
+            return Ok(());
+        }
+        let is_last = storm + 1 == plan.storms;
+        let outcome = hold(context, clients, SECOND / 10, None, !is_last, "back again")?;
+        if complete(&outcome).is_err() {
+            context.report_stop(report, outcome.stop, 0, None);
+            return Ok(());
+        }
+        let up = &outcome.up;
+        slowest = slowest.min(up.connected as f64 / to_seconds(up.ready_ns).max(1e-9));
+        present = present.min(up.sessions_present as u64);
+        connack.add(&up.connack).expect("all have the same bounds");
+    }
+    if plan.storms > 0 {
+        report.section("All cut, and back at once");
+        report.count("storms", "times", u64::from(plan.storms));
+        report.number("storm_per_s", "back a second, the slowest", slowest, "/s");
+        report.latency("storm_connack_us", "until CONNACK", Percentiles::of(&connack));
+        report.count("storm_sessions_present", "Sessions the Server had", present);
+    }
     Ok(())
 }
 
@@ -147,23 +176,4 @@ fn report_pings(context: &Context, report: &mut Report, outcome: &Outcome<Idle>)
         report.number("ping_cpu_us_each", "the Server's time each", each, "us");
     }
     report.fault(pings.saturating_sub(pongs), "pings unanswered");
-}
-
-impl Context {
-    fn report_storm(&self, report: &mut Report, outcome: &Outcome<Idle>) {
-        let up = &outcome.up;
-        let per_s = up.connected as f64 / to_seconds(up.ready_ns).max(1e-9);
-        report.number("storm_per_s", "back a second", per_s, "/s");
-        report.latency("storm_connack_us", "until CONNACK", Percentiles::of(&up.connack));
-        report.count("storm_sessions_present", "Sessions the Server had", up.sessions_present as u64);
-    }
-
-    fn report_memory(
-        &self,
-        report: &mut Report,
-        before: &crate::process::Snapshot,
-        after: &crate::process::Snapshot,
-    ) {
-        report.memory(before, after);
-    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) server_pid: Option<u32>,
     pub(crate) clock: Clock,
     pub(crate) interrupt: Interrupt,
+    /// One that never comes: what a run leaves behind is cleared away also if the user has ended it.
+    no_interrupt: Interrupt,
     pub(crate) progress: Progress,
     is_json: bool,
     files: FileArgs,
@@ -61,6 +63,7 @@ impl Context {
             server_pid,
             clock: Clock::start(),
             interrupt: Interrupt::listen()?,
+            no_interrupt: Interrupt::default(),
             progress: Progress::new(output.quiet || output.json),
             is_json: output.json,
             files,
@@ -78,6 +81,11 @@ impl Context {
             progress: &self.progress,
             what,
         }
+    }
+
+    /// A run that clears away what another has left behind.
+    pub(crate) fn clearing_job(&self, times: Times, what: &'static str) -> Job<'_> {
+        Job { interrupt: &self.no_interrupt, ..self.job(times, what) }
     }
 
     /// A report with what was asked for.
@@ -136,7 +144,9 @@ impl Context {
         closed: u64,
         why: Option<&str>,
     ) {
-        report.ended_early(stop == Some(Stop::Interrupted));
+        if stop == Some(Stop::Interrupted) {
+            report.end_early();
+        }
         if stop == Some(Stop::Stalled) {
             let seconds = to_seconds(self.settings.stall_ns);
             report.problem(format!("nothing moved for {seconds} s while messages were under way"));
@@ -183,6 +193,19 @@ impl Context {
     /// # Errors
     /// Those of [`crew::run`]; Ctrl-C.
     pub(crate) fn visit(&self, clients: &[Client]) -> Result<(), Failure> {
+        self.visit_by(&self.job(NO_TIME, "preparing"), clients)
+    }
+
+    /// Ends the Sessions of those of `clients` that are kept.
+    ///
+    /// # Errors
+    /// Those of [`crew::run`].
+    pub(crate) fn end_sessions(&self, clients: impl Iterator<Item = String>) -> Result<(), Failure> {
+        let clients: Vec<Client> = clients.map(Client::new).collect();
+        self.visit_by(&self.clearing_job(NO_TIME, "ending Sessions"), &clients)
+    }
+
+    fn visit_by(&self, job: &Job<'_>, clients: &[Client]) -> Result<(), Failure> {
         let threads = self.settings.threads;
         let make = |thread, shared: &Arc<Shared>| {
             let mine: Vec<Client> = Topology::part(clients.len(), thread, threads)
@@ -190,17 +213,7 @@ impl Context {
                 .collect();
             Ok((Idle::new(shared.clone(), mine.len(), None, false), mine))
         };
-        let outcome = crew::run(&self.job(NO_TIME, "preparing"), make)?;
-        complete(&outcome)
-    }
-
-    /// Ends the Sessions of those of `clients` that are kept.
-    ///
-    /// # Errors
-    /// Those of [`Context::visit`].
-    pub(crate) fn end_sessions(&self, clients: impl Iterator<Item = String>) -> Result<(), Failure> {
-        let clients: Vec<Client> = clients.map(Client::new).collect();
-        self.visit(&clients)
+        complete(&crew::run(job, make)?)
     }
 }
 

@@ -51,11 +51,14 @@ pub(crate) fn run(
         )
     };
     context.write_files(draw, &outcome.watched.latency)?;
+    let mut cleared = Ok(());
     if context.settings.keeps_sessions && !topology.subscribers.is_empty() {
-        let prefix = context.settings.id_prefix.clone();
-        context.end_sessions((0..topology.subscribers.len()).map(|number| format!("{prefix}s{number}")))?;
+        let prefix = &context.settings.id_prefix;
+        let names = (0..topology.subscribers.len()).map(|number| format!("{prefix}s{number}"));
+        cleared = context.end_sessions(names);
     }
-    context.print(&report)
+    let code = context.print(&report)?;
+    cleared.map(|()| code)
 }
 
 /// All threads together.

@@ -84,7 +84,8 @@ pub(crate) fn retained(
     }
     if !plan.leaves {
         let cleared = Messages { size: 0, ..messages };
-        let cleared = flood::run(&context.job(until_done(count, rate), "clearing"), &topology, cleared)?;
+        let cleared =
+            flood::run(&context.clearing_job(until_done(count, 0.0), "clearing"), &topology, cleared)?;
         report.section("Retained Messages cleared");
         let per_s = count as f64 / cleared.seconds.max(1e-9);
         report.number("clear_per_s", "cleared a second", per_s, "/s");
@@ -119,7 +120,10 @@ fn replay(
         subscribes: Some((filter, qos)),
     };
     let outcome = listen(context, until_done(expected, 0.0), &clients, &wanted, "receiving")?;
-    complete(&outcome)?;
+    if complete(&outcome).is_err() {
+        context.report_stop(report, outcome.stop, 0, None);
+        return Ok(());
+    }
     report.section("Retained Messages sent to new subscribers");
     let received = sum(&outcome, |listener| listener.received);
     report.count("received", "received", received);
@@ -137,7 +141,7 @@ fn replay(
         report.number("replay_cpu_us", "the Server's time each", cpu_us / received.max(1) as f64, "us");
     }
     let duplicates = sum(&outcome, |listener| listener.duplicates);
-    let lost = expected.saturating_sub(received - duplicates);
+    let lost = missing(&outcome, expected, received - duplicates);
     report.count("lost", "lost", lost);
     report.count("duplicates", "duplicates", duplicates);
     report.fault(lost, "Retained Messages lost");
@@ -200,11 +204,15 @@ pub(crate) fn queue(
         );
         context.report_stop(&mut report, filled.stop, 0, None);
     }
+    let mut cleared = Ok(());
     if phase != Phase::Fill {
-        drain(&context, &mut report, &clients, count)?;
-        context.end_sessions(clients.into_iter().map(|client| client.id))?;
+        if !context.interrupt.has_come() {
+            drain(&context, &mut report, &clients, count)?;
+        }
+        cleared = context.end_sessions(clients.into_iter().map(|client| client.id));
     }
-    context.print(&report)
+    let code = context.print(&report)?;
+    cleared.map(|()| code)
 }
 
 fn drain(context: &Context, report: &mut Report, clients: &[Client], count: u64) -> Result<(), Failure> {
@@ -221,7 +229,10 @@ fn drain(context: &Context, report: &mut Report, clients: &[Client], count: u64)
     };
     let begin = context.clock.now();
     let outcome = listen(context, until_done(count, 0.0), &clients, &wanted, "draining")?;
-    complete(&outcome)?;
+    if complete(&outcome).is_err() {
+        context.report_stop(report, outcome.stop, 0, None);
+        return Ok(());
+    }
     let received = sum(&outcome, |listener| listener.received);
     let last = outcome.works.iter().map(|listener| listener.last_at).max().unwrap_or(begin);
     let seconds = to_seconds(last.saturating_sub(begin));
@@ -237,7 +248,7 @@ fn drain(context: &Context, report: &mut Report, clients: &[Client], count: u64)
     }
     let duplicates = sum(&outcome, |listener| listener.duplicates);
     let out_of_order = sum(&outcome, |listener| listener.out_of_order);
-    let lost = count.saturating_sub(received - duplicates);
+    let lost = missing(&outcome, count, received - duplicates);
     report.count("lost", "lost", lost);
     report.count("duplicates", "duplicates", duplicates);
     report.count("out_of_order", "out of order", out_of_order);
@@ -290,6 +301,14 @@ fn settle(context: &Context) -> Option<Snapshot> {
         std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
     Snapshot::take(pid)
+}
+
+/// What has not come. Whoever ends a run does not wait for the rest: then only what is missing in between.
+fn missing(outcome: &Outcome<Listener>, expected: u64, unique: u64) -> u64 {
+    match outcome.stop {
+        Some(Stop::Interrupted) => sum(outcome, Listener::gaps),
+        _ => expected.saturating_sub(unique),
+    }
 }
 
 fn sum(outcome: &Outcome<Listener>, count: fn(&Listener) -> u64) -> u64 {

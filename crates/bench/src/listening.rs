@@ -69,10 +69,12 @@ pub(crate) fn run(
         )
     };
     context.write_files(draw, &outcome.watched.latency)?;
+    let mut cleared = Ok(());
     if context.settings.keeps_sessions {
-        context.end_sessions(clients.into_iter().map(|client| client.id))?;
+        cleared = context.end_sessions(clients.into_iter().map(|client| client.id));
     }
-    context.print(&report)
+    let code = context.print(&report)?;
+    cleared.map(|()| code)
 }
 
 /// Has `clients` listen on all threads. What is expected is so many messages in all.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dunlin_packet::disconnect::Disconnect;
 use dunlin_packet::fixed_header::Frame;
@@ -441,7 +442,7 @@ impl Load {
             let here = self.here[publisher];
             if here != u32::MAX {
                 self.mark_ready(here);
-            } else if !due.is_told.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            } else if !due.is_told.swap(true, Ordering::AcqRel) {
                 self.news.push(publisher as u32);
             }
         }
@@ -467,7 +468,8 @@ impl Load {
         let mut news = std::mem::take(&mut self.news);
         self.shared.mailbox(self.thread).take(&mut news);
         for publisher in news.drain(..) {
-            self.due[publisher as usize].is_told.store(false, std::sync::atomic::Ordering::Release);
+            // An exchange and not a store: whoever finds `true` before it has counted down before it, which is seen below.
+            self.due[publisher as usize].is_told.swap(false, Ordering::AcqRel);
             self.mark_ready(self.here[publisher as usize]);
         }
         self.news = news;

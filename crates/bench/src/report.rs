@@ -19,7 +19,8 @@ enum Value {
     /// Microseconds.
     Latency(Percentiles),
     Points(Vec<Point>),
-    Flag(bool),
+    /// The heading of a section, of which scripts see nothing.
+    Heading,
 }
 
 /// The figures of a run, and what is wrong with it.
@@ -27,6 +28,7 @@ enum Value {
 pub(crate) struct Report {
     /// Key for scripts, words for people (none: not in the table), figure.
     entries: Vec<(&'static str, &'static str, Value)>,
+    ended_early: bool,
     problems: Vec<String>,
 }
 
@@ -40,7 +42,7 @@ impl Report {
 
     /// What the figures below belong to, for people.
     pub(crate) fn section(&mut self, name: &'static str) {
-        self.entries.push(("", name, Value::Flag(true)));
+        self.entries.push(("", name, Value::Heading));
     }
 
     /// A text.
@@ -75,9 +77,9 @@ impl Report {
         self.entries.push(("timeline", "", Value::Points(points)));
     }
 
-    /// Whether the user ended it.
-    pub(crate) fn ended_early(&mut self, ended_early: bool) {
-        self.entries.push(("ended_early", "", Value::Flag(ended_early)));
+    /// The user ended it before its time.
+    pub(crate) fn end_early(&mut self) {
+        self.ended_early = true;
     }
 
     /// What makes the run not valid.
@@ -151,6 +153,10 @@ impl Report {
 
     /// One JSON object in one line.
     pub(crate) fn json(&self) -> String {
+        let mut keys: Vec<_> =
+            self.entries.iter().map(|(key, _, _)| *key).filter(|key| !key.is_empty()).collect();
+        keys.sort_unstable();
+        debug_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "each key stands once: {keys:?}");
         serde_json::to_string(self).expect("the figures have no keys that JSON has not")
     }
 
@@ -164,6 +170,9 @@ impl Report {
                 (false, false) => writeln!(text, "  {label:<28} {}", value.words()),
             }
             .expect("a String takes everything");
+        }
+        if self.ended_early {
+            text.push_str("ended early\n");
         }
         if self.problems.is_empty() {
             text.push_str("valid: nothing lost, doubled or out of order\n");
@@ -185,9 +194,10 @@ impl Serialize for Report {
                 Value::Number(number, _) | Value::Bytes(number) => map.serialize_entry(key, number)?,
                 Value::Latency(latency) => map.serialize_entry(key, latency)?,
                 Value::Points(points) => map.serialize_entry(key, points)?,
-                Value::Flag(flag) => map.serialize_entry(key, flag)?,
+                Value::Heading => {}
             }
         }
+        map.serialize_entry("ended_early", &self.ended_early)?;
         map.serialize_entry("valid", &self.problems.is_empty())?;
         map.serialize_entry("problems", &self.problems)?;
         map.end()
@@ -208,7 +218,7 @@ impl Value {
                 format!("{}   ({} measured)", list.join("  "), grouped(*n))
             }
             Self::Points(points) => format!("{} points", points.len()),
-            Self::Flag(flag) => (if *flag { "yes" } else { "no" }).into(),
+            Self::Heading => String::new(),
         }
     }
 }
@@ -287,7 +297,7 @@ mod tests {
         let json = report.json();
         assert_eq!(
             json,
-            r#"{"scenario":"pair","published":1000,"publish_per_s":99999.6,"valid":false,"problems":["1,000 deliveries lost"]}"#
+            r#"{"scenario":"pair","published":1000,"publish_per_s":99999.6,"ended_early":false,"valid":false,"problems":["1,000 deliveries lost"]}"#
         );
     }
 }

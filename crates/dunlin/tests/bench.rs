@@ -165,7 +165,7 @@ fn mosquitto_keeps_messages() {
 
 /// Connections, pings, storms.
 fn all_connections(port: u16) {
-    let figures = bench(port, "conn -n 200 -d 0.3 --ping-every 0.5 --storms 1 --threads 2 -c -t x/%i -q 1");
+    let figures = bench(port, "conn -n 200 -d 0.3 --ping-every 0.5 --storms 2 --threads 2 -c -t x/%i -q 1");
     assert_eq!(figures["connections"], 200);
     assert_eq!(figures["connack_us"]["n"], 200);
     assert!(number(&figures, "connect_per_s") > 0.0 && number(&figures, "storm_per_s") > 0.0);
@@ -286,11 +286,17 @@ fn ctrl_c_ends_a_run_with_the_figures_so_far() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (picture, hgrm) = (folder.path().join("p.svg"), folder.path().join("l.hgrm"));
     let files = format!("--picture {} --hgrm {}", picture.display(), hgrm.display());
-    let mut program = start(server.address().port(), &format!("latency -r 500 -d 600 --warm-up 0.1 {files}"));
+    let mut program = start(
+        server.address().port(),
+        &format!("latency -r 500 -d 600 --warm-up 0.1 -c -q 1 -i stay- {files}"),
+    );
     program.await_line("a line each second", |line| line.contains("received/s, latency p50"));
     program.signal("INT");
     let said = program.await_exit().assert_success().text();
-    assert!(said.contains("valid: nothing lost") && said.contains("until received"), "{said}");
+    assert!(said.contains("ended early\nvalid: nothing lost") && said.contains("until received"), "{said}");
+    // The Sessions that were kept are ended all the same.
+    let drained = bench_with_code(server.address().port(), "queue -n 1 -q 1 -i stay- --phase drain", 20);
+    assert_eq!(drained["sessions_present"], 0, "{drained}");
     let picture = std::fs::read_to_string(picture).expect("the picture is written");
     assert!(picture.starts_with("<svg") && picture.contains("messages a second"));
     let hgrm = std::fs::read_to_string(hgrm).expect("the histogram is written");
