@@ -23,6 +23,8 @@ enum Command {
     Serve(serve::Serve),
     #[cfg(feature = "server")]
     Store(store::Store),
+    #[cfg(feature = "bench")]
+    Bench(Box<dunlin_bench::command::BenchArgs>),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Tool(dunlin_cli::commands::Command),
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => dunlin_server::serve::serve(&arguments.into()),
         #[cfg(feature = "server")]
         Command::Store(arguments) => arguments.run(),
+        #[cfg(feature = "bench")]
+        Command::Bench(arguments) => ExitCode::from(u8::try_from(arguments.run()).unwrap_or(1)),
         #[cfg(feature = "cli")]
         Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }

@@ -4,7 +4,7 @@ use crate::finding::Finding;
 use crate::project::{Project, TextFile};
 
 /// The crates, each with those of ours it may import.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     ("packet", &[]),
     ("net", &[]),
     ("admin-api", &[]),
@@ -14,10 +14,11 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("store", &["packet", "protocol", "broker"]),
     ("auth", &["packet", "broker"]),
     ("cli", &["client", "packet", "net", "admin-api"]),
+    ("bench", &["packet", "net"]),
     ("cluster", &["broker", "store"]),
     ("sim", &["broker", "protocol", "packet", "store", "cluster"]),
     ("server", &["packet", "protocol", "broker", "net", "admin-api", "client", "store", "auth", "cluster"]),
-    ("dunlin", &["server", "store", "cli"]),
+    ("dunlin", &["server", "store", "cli", "bench"]),
 ];
 /// What the simulator does without even in its tests.
 const NEVER_IN_SIM: [&str; 3] = ["dunlin-server", "dunlin-cli", "tokio"];
