@@ -399,6 +399,15 @@ impl Work {
     fn note_space(&mut self, is_low: bool) {
         if self.is_low != is_low {
             self.is_low = is_low;
+            if is_low {
+                tracing::warn!(
+                    "there is little space on the disk: what would have to be kept is refused until there is more"
+                );
+            } else {
+                tracing::info!(
+                    "there is enough space on the disk again: nothing is refused any more for want of it"
+                );
+            }
             self.tell_all(|| Report::Space { is_low });
         }
     }
