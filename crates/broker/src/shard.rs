@@ -66,6 +66,7 @@ impl Shard {
             }
             Input::Committed { batch } => state.committed(now, batch, out),
             Input::Page(page) => state.take_page(now, page, out),
+            Input::Unreadable { reader, what } => state.page_is_unreadable(now, reader, what, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
@@ -240,6 +241,7 @@ impl State {
                     }
                     self.send_will(now, index, out);
                 }
+                Timer::Purge => self.purge_again(out),
             }
         }
     }
