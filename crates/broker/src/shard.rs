@@ -60,6 +60,7 @@ impl Shard {
                     tracing::debug!(client_id, ?cause, "Network Connection lost");
                     state.end_connection(now, connection, WillFate::Sent, out);
                 }
+                state.held.forget_closing(connection);
             }
             Input::Authenticated { connection, decision } => {
                 state.authenticated(now, connection, decision, out)
@@ -249,6 +250,7 @@ impl State {
     /// Tells all Clients that the Server goes down. What is filed of their Sessions, and their Wills, stays for the next
     /// start.
     fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        out.closings.extend(self.held.drain_closing());
         for index in 0..self.connections.len() as u32 {
             let id = ConnectionId(index);
             if self.find_connection(id).is_none() {
