@@ -67,21 +67,19 @@ pub(crate) fn restore(
             if count % RECORDS_BETWEEN_COUNTS == 0 {
                 progress.records.fetch_add(RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
             }
-            match Record::decode(key, value) {
-                Ok(record) => {
-                    let find_body = &mut |number| {
-                        body(store, id, number).unwrap_or_else(|error| {
-                            failed_body = Some(error);
-                            None
-                        })
-                    };
-                    shard.restore(record, find_body, outbox);
-                    if failed_body.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                }
-                Err(error) => {
-                    failed = Some(RecoveryError::Record { key: name_of(key), what: error.to_string() });
-                    ControlFlow::Break(())
-                }
+            let find_body = &mut |number| {
+                body(store, id, number).unwrap_or_else(|error| {
+                    failed_body = Some(error);
+                    None
+                })
+            };
+            if let Err(error) = shard.restore(key, value, find_body, outbox) {
+                failed = Some(RecoveryError::Record { key: name_of(key), what: error.to_string() });
+            }
+            if failed.is_some() || failed_body.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
         })?;
         progress.records.fetch_add(count % RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
