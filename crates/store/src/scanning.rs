@@ -15,6 +15,9 @@ pub(crate) struct Skipped {
     pub(crate) last: Option<Vec<u8>>,
 }
 
+/// Called with each record, key and value, until it fails.
+pub(crate) type TryEach<'f, E> = dyn FnMut(&[u8], &[u8]) -> Result<(), E> + 'f;
+
 /// Scans all records of a kind, until one fails. Where the engine cannot read, it goes on with a later slot, if the kind has
 /// slots, and returns that; once, even if it has to try again. Each time it passes over twice as many slots, since it may
 /// take long to find out.
@@ -24,7 +27,7 @@ pub(crate) struct Skipped {
 pub(crate) fn scan_what_can_be_read<E: From<StoreError>>(
     store: &dyn Store,
     kind: u8,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), E>,
+    each: &mut TryEach<'_, E>,
 ) -> Result<Vec<Skipped>, E> {
     let mut from = vec![kind];
     let mut last: Option<Vec<u8>> = None;

@@ -37,7 +37,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Memory for what was read from the disk."
     ),
     integer!(
-        "storage",
         "memtable_bytes",
         1_048_576..=1_073_741_824,
         "bytes",
