@@ -86,6 +86,9 @@ pub struct Drops {
     pub expired: u64,
     /// Larger than the Client's Maximum Packet Size.
     pub too_large: u64,
+    /// Their records on the disk are damaged.
+    #[serde(default)]
+    pub damaged: u64,
     /// Of a Shared Subscription, and no member was left; counted for the Server only.
     #[serde(default)]
     pub no_member: u64,
@@ -98,19 +101,20 @@ impl Drops {
     /// All causes together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { slow, offline, queue_full, expired, too_large, no_member, retained_full } = self;
-        slow + offline + queue_full + expired + too_large + no_member + retained_full
+        let Self { slow, offline, queue_full, expired, too_large, damaged, no_member, retained_full } = self;
+        slow + offline + queue_full + expired + too_large + damaged + no_member + retained_full
     }
 
     /// Each cause in a word, with its number.
     #[must_use]
-    pub fn by_cause(&self) -> [(&'static str, u64); 7] {
+    pub fn by_cause(&self) -> [(&'static str, u64); 8] {
         [
             ("slow", self.slow),
             ("offline", self.offline),
             ("queue-full", self.queue_full),
             ("expired", self.expired),
             ("too-large", self.too_large),
+            ("damaged", self.damaged),
             ("no-member", self.no_member),
             ("retained-full", self.retained_full),
         ]

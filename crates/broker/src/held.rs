@@ -17,6 +17,8 @@ pub(crate) enum HeldPacket {
     Publish(PacketId),
     /// CONNACK and all behind it, which are in the output already.
     Connack,
+    /// No packet, but the end of the Network Connection: it tells the Client that DISCONNECT was taken.
+    Close,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct HeldBack {
     waiting: VecDeque<Held>,
     /// PUBLISH packets that may leave, of connections whose Clients do not read fast enough.
     stalled: BTreeMap<(ConnectionId, u32), VecDeque<PacketId>>,
+    /// Network Connections that have ended for the broker and wait to be closed, with their serials.
+    closing: BTreeMap<ConnectionId, u32>,
 }
 
 impl HeldBack {
@@ -42,6 +46,31 @@ impl HeldBack {
     pub(crate) fn push(&mut self, batch: u64, connection: ConnectionId, serial: u32, packet: HeldPacket) {
         let batch = self.waiting.back().map_or(batch, |last| last.batch.max(batch));
         self.waiting.push_back(Held { batch, connection, serial, packet });
+    }
+
+    /// Holds the close of a Network Connection back.
+    pub(crate) fn push_close(&mut self, batch: u64, connection: ConnectionId, serial: u32) {
+        self.closing.insert(connection, serial);
+        self.push(batch, connection, serial, HeldPacket::Close);
+    }
+
+    /// Whether the Network Connection still waits to be closed; then no longer.
+    pub(crate) fn take_closing(&mut self, connection: ConnectionId, serial: u32) -> bool {
+        let is_waiting = self.closing.get(&connection) == Some(&serial);
+        if is_waiting {
+            self.closing.remove(&connection);
+        }
+        is_waiting
+    }
+
+    /// The Client has closed by itself.
+    pub(crate) fn forget_closing(&mut self, connection: ConnectionId) {
+        self.closing.remove(&connection);
+    }
+
+    /// All Network Connections that wait to be closed.
+    pub(crate) fn drain_closing(&mut self) -> impl Iterator<Item = ConnectionId> {
+        std::mem::take(&mut self.closing).into_keys()
     }
 
     /// The next packet that may leave when `batch` is durable.

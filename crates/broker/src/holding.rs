@@ -63,6 +63,15 @@ impl State {
         self.hold_until(batch, id, HeldPacket::Connack);
     }
 
+    /// Closes a Network Connection that has ended for the broker once the current batch is durable: until then a crash
+    /// would undo what DISCONNECT did.
+    pub(crate) fn hold_close(&mut self, id: ConnectionId, serial: u32, out: &mut Outbox) {
+        if self.filing.storage == Storage::Failed {
+            return out.closings.push(id);
+        }
+        self.held.push_close(out.batch_number(), id, serial);
+    }
+
     fn hold(&mut self, id: ConnectionId, packet: HeldPacket, is_filed: bool, out: &mut Outbox) {
         let batch = if is_filed { out.batch_number() } else { 0 };
         self.hold_until(batch, id, packet);
@@ -87,6 +96,12 @@ impl State {
         }
         while let Some(held) = self.held.pop(batch) {
             let Held { connection: id, serial, packet, .. } = held;
+            if matches!(packet, HeldPacket::Close) {
+                if self.held.take_closing(id, serial) {
+                    out.closings.push(id);
+                }
+                continue;
+            }
             let Some(connection) = self.find_connection(id).filter(|it| it.serial == serial) else {
                 continue;
             };
@@ -97,6 +112,7 @@ impl State {
                 }
                 HeldPacket::Bytes(bytes) => out.buffer(id).extend_from_slice(&bytes),
                 HeldPacket::Connack => out.unblock(id),
+                HeldPacket::Close => {}
                 HeldPacket::Publish(packet_id) => {
                     if self.held.is_stalled(id, serial) || self.has_backlog(id, out) {
                         self.held.stall(id, serial, packet_id);
@@ -136,6 +152,7 @@ impl State {
         if storage != Storage::Failed {
             return;
         }
+        out.closings.extend(self.held.drain_closing());
         self.held.clear();
         self.answer_owed(u64::MAX, Deletion::NotDurable, out);
         for number in 0..self.connections.len() as u32 {

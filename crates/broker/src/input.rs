@@ -58,6 +58,13 @@ pub enum Input<'a> {
     },
     /// What an entry of [`Outbox::pages`](crate::output::Outbox::pages) asked for.
     Page(Page),
+    /// What an entry of [`Outbox::pages`](crate::output::Outbox::pages) asked for cannot be read now.
+    Unreadable {
+        /// What it was wanted for.
+        reader: PageReader,
+        /// Why not, for the log.
+        what: &'a str,
+    },
     /// How it stands with the storage.
     Storage(Storage),
     /// An operator asks something, or wants something done; answered in

@@ -97,6 +97,30 @@ impl Message {
         Self(ThinArc::from_header_and_slice(header, &body))
     }
 
+    /// Keeps a message as it stands in a record: its topic, four bytes that are the length of its Properties, these, and its
+    /// payload. It is copied once.
+    pub(crate) fn from_record(
+        body: &[u8],
+        topic_name: TopicName<'_>,
+        properties: &[u8],
+        facts: MessageFacts,
+    ) -> Self {
+        let topic_len = topic_name.as_str().len();
+        let properties_start = (topic_len + RECORD_GAP) as u32;
+        let header = Header {
+            publisher: facts.publisher,
+            expires_at_ms: facts.expires_at.map_or(0, Instant::as_ms),
+            topic_start: 0,
+            topic_len: topic_len as u16,
+            qos: facts.qos,
+            retain: facts.retain,
+            properties_start,
+            properties_len: properties.len() as u32,
+            payload_start: properties_start + properties.len() as u32,
+        };
+        Self(ThinArc::from_header_and_slice(header, body))
+    }
+
     fn bytes(&self, start: u32, len: u32) -> &[u8] {
         let range: Range<usize> = start as usize..start as usize + len as usize;
         &self.0.slice[range]
@@ -105,10 +129,12 @@ impl Message {
     /// The Topic Name.
     #[must_use]
     pub fn topic_name(&self) -> TopicName<'_> {
+        TopicName::parse(self.topic()).expect("it came from a Topic Name")
+    }
+
+    fn topic_bytes(&self) -> &[u8] {
         let header = &self.0.header.header;
-        let bytes = self.bytes(header.topic_start, u32::from(header.topic_len));
-        let text = std::str::from_utf8(bytes).expect("it came from a Topic Name");
-        TopicName::parse(text).expect("it came from a Topic Name")
+        self.bytes(header.topic_start, u32::from(header.topic_len))
     }
 
     /// The encoded Properties that are forwarded unaltered.
@@ -151,9 +177,13 @@ impl Message {
     /// Bytes of topic, Properties and payload, for the limits of queues and tables.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.0.slice.len()
+        let Header { topic_len, properties_len, payload_start, .. } = self.0.header.header;
+        usize::from(topic_len) + properties_len as usize + self.0.slice.len() - payload_start as usize
     }
 }
+
+/// Bytes between topic and Properties in a record.
+const RECORD_GAP: usize = 4;
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,6 +231,6 @@ impl Message {
 
 impl HasTopic for Message {
     fn topic(&self) -> &str {
-        self.topic_name().as_str()
+        std::str::from_utf8(self.topic_bytes()).expect("it came from a Topic Name")
     }
 }

@@ -31,6 +31,10 @@ pub struct Counters {
     pub dropped_retained_full: u64,
     /// QoS 0 messages not kept for Clients without Network Connection.
     pub dropped_offline: u64,
+    /// Messages that were dropped because their records are damaged.
+    pub dropped_damaged: u64,
+    /// How often a part of a queue could not be read from the disk.
+    pub pages_unreadable: u64,
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
 }

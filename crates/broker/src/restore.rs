@@ -9,9 +9,11 @@ use crate::{
     output::Outbox,
     publication::Publication,
     records::{
-        content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
+        content::{
+            BodyContent, InFlightState, MessageContent, Outline, SessionContent, TransitContent, WillContent,
+        },
         key::{Key, Owner, kind},
-        record::Record,
+        record::{Record, RecordError},
     },
     reply::write_disconnect,
     restoring::{Flight, Orphan, Restoring, Transit, TransitOf},
@@ -49,9 +51,25 @@ pub fn ranges_to_restore(shard: ShardId, shards: u8) -> impl Iterator<Item = (Ve
 }
 
 impl Shard {
-    /// Puts one record back. They come in the order of [`ranges_to_restore`].
-    pub fn restore(&mut self, record: Record<'_>, find_body: &mut FindBody<'_>, out: &mut Outbox) {
-        self.state.restore(record, find_body, out);
+    /// Puts one record back. They come in the order of [`ranges_to_restore`]. Of most messages of a long queue no more is
+    /// read than has to be known.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub fn restore(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        find_body: &mut FindBody<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), RecordError> {
+        if let Some(Key::Message(owner, number)) = Key::decode(key)
+            && self.state.restore_to_tail(owner, number, || Outline::read(key, value))?
+        {
+            return Ok(());
+        }
+        self.state.restore(Record::decode(key, value)?, find_body, out);
+        Ok(())
     }
 
     /// All records are back: tells the peers of the members of their groups.
@@ -92,7 +110,7 @@ impl State {
             },
             Record::Retained(_, message) => {
                 self.retained_bytes += message.size() as u64;
-                let old = self.retained.keep(message.topic_name(), message.clone());
+                let old = self.retained.load(message.topic_name(), message.clone());
                 self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
             }
             Record::Transit { from, number, .. } if from == self.id => self.filing.note_number(number),
@@ -212,7 +230,32 @@ impl State {
         }
     }
 
+    /// Counts a message behind others that wait on the disk; `false` if it has another place.
+    fn restore_to_tail(
+        &mut self,
+        owner: Owner,
+        number: u64,
+        outline: impl FnOnce() -> Result<Outline, RecordError>,
+    ) -> Result<bool, RecordError> {
+        let Some(index) = self.restored_index(owner) else { return Ok(false) };
+        let is_sent = self.restoring().in_flight.contains_key(&(owner, number));
+        if is_sent || self.sessions[index].queue.tail().is_none() {
+            return Ok(false);
+        }
+        let outline = outline()?;
+        if outline.packet_id.is_some() {
+            return Ok(false);
+        }
+        self.filing.note_number(number);
+        if outline.is_shared {
+            self.filing.share_body(number);
+        }
+        self.sessions[index].queue.push_tail(number, u64::from(outline.size));
+        Ok(true)
+    }
+
     fn restored(&mut self, now: Instant, out: &mut Outbox) {
+        self.retained.arrange();
         let mut restoring = self.restoring.take().unwrap_or_default();
         for (index, mut flights) in restoring.flights.drain() {
             sort_by_sending(&mut flights);

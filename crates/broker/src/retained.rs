@@ -30,6 +30,8 @@ pub struct Retained<M> {
     names: IdTable,
     order: Order,
     hash: TextHash,
+    /// Numbers that are not in the order yet.
+    loose: Vec<u32>,
 }
 
 /// A place in the order of Topic Names, from which [`Retained::matching_page`] goes on.
@@ -43,12 +45,25 @@ impl<M: HasTopic> Retained<M> {
     /// Makes a table without messages.
     #[must_use]
     pub fn new() -> Self {
-        Retained { messages: Slab::new(), names: IdTable::new(), order: Order::new(), hash: TextHash::new() }
+        Retained {
+            messages: Slab::new(),
+            names: IdTable::new(),
+            order: Order::new(),
+            hash: TextHash::new(),
+            loose: Vec::new(),
+        }
     }
 
     /// Keeps `message`, which was published to `name`, and gives back the one that it replaces
     /// [MQTT-3.3.1-5].
     pub fn keep(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
+        let old = self.load(name, message);
+        self.arrange();
+        old
+    }
+
+    /// The same for one of very many: before anything else is asked, [`arrange`](Self::arrange) has to be called.
+    pub fn load(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
         debug_assert_eq!(name.as_str(), message.topic());
         let hash = self.hash.text(name.as_str().as_bytes());
         if let Some(id) = self.find(name, hash) {
@@ -56,8 +71,19 @@ impl<M: HasTopic> Retained<M> {
         }
         let id = self.messages.insert(Some(message));
         self.names.insert(hash, id);
-        self.order.insert(id, name.as_str(), |other| topic(&self.messages, other));
+        self.loose.push(id);
         None
+    }
+
+    /// Puts in order what was [loaded](Self::load).
+    pub fn arrange(&mut self) {
+        let text = |id| topic(&self.messages, id);
+        if self.order.is_empty() && self.loose.len() > 1 {
+            self.order = Order::build(&self.loose, text);
+            self.loose = Vec::new();
+        } else {
+            self.loose.drain(..).for_each(|id| self.order.insert(id, text(id), text));
+        }
     }
 
     /// Takes the message of `name` out [MQTT-3.3.1-6].

@@ -59,12 +59,14 @@ impl Shard {
                     state.tell_departure(now, connection, &cause);
                     state.end_connection(now, connection, WillFate::Sent, out);
                 }
+                state.held.forget_closing(connection);
             }
             Input::Authenticated { connection, decision } => {
                 state.authenticated(now, connection, decision, out)
             }
             Input::Committed { batch } => state.committed(now, batch, out),
             Input::Page(page) => state.take_page(now, page, out),
+            Input::Unreadable { reader, what } => state.page_is_unreadable(now, reader, what, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
@@ -241,6 +243,7 @@ impl State {
                     }
                     self.send_will(now, index, out);
                 }
+                Timer::Purge => self.purge_again(out),
             }
         }
     }
@@ -248,6 +251,7 @@ impl State {
     /// Tells all Clients that the Server goes down. What is filed of their Sessions, and their Wills, stays for the next
     /// start.
     fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        out.closings.extend(self.held.drain_closing());
         for index in 0..self.connections.len() as u32 {
             let id = ConnectionId(index);
             if self.find_connection(id).is_none() {

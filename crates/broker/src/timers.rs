@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     SessionExpiry(SessionIndex),
     /// A Will Delay Interval is over.
     WillDelay(SessionIndex),
+    /// What is left of Sessions that have ended may be readable now.
+    Purge,
 }
 
 /// All timers of a shard, in order. Each owner keeps the instant its timer is set to, so that it can be taken out.

@@ -4,9 +4,9 @@
 //! in flight comes again with its Packet Identifier, Retained Messages, Subscriptions and Sessions are as they were, and
 //! Wills are sent once. A ledger of its own decides, with the words of the standard and not of the program.
 //!
-//! A power cut is the same with a disk that keeps only what was synced (`power.rs`). Three things are not asked for, as
-//! nobody is promised them: what came with QoS 1 a moment before the end may come again as if for the first time; a
-//! DISCONNECT, and the Will of a Client without a kept Session, are safe only a moment later.
+//! A power cut is the same with a disk that keeps only what was synced (`power.rs`). Two things are not asked for, as
+//! nobody is promised them: what came with QoS 1 a moment before the end may come again as if for the first time; and the
+//! Will of a Client without a kept Session is safe only a moment later.
 //!
 //! Each run prints its seed; the traffic comes from it, but not the moment at which a thread of the Server is hit, so a
 //! failure may need some runs to come again. Variables for a person at work:

@@ -35,8 +35,12 @@ pub fn data_dir(config: &Config) -> PathBuf {
 /// # Errors
 /// If the folder cannot be used, another process uses it, or what is in it cannot be read.
 pub fn open(folder: &Path, config: &StorageConfig) -> Result<Arc<Disk>, StoreError> {
-    let options =
-        DiskOptions { reserve: config.reserve_bytes, cache: config.cache_bytes, ..DiskOptions::new(folder) };
+    let options = DiskOptions {
+        reserve: config.reserve_bytes,
+        cache: config.cache_bytes,
+        memtable: config.memtable_bytes,
+        ..DiskOptions::new(folder)
+    };
     Ok(Arc::new(Disk::open(&options)?))
 }
 

@@ -455,8 +455,8 @@ impl Disk {
         let mut find = |number| self.body(id, number);
         for (from, to) in ranges_to_restore(id, shards) {
             for (key, value) in self.scan(&from, &to) {
-                match Record::decode(key, value) {
-                    Ok(record) => shard.restore(record, &mut find, outbox),
+                match shard.restore(key, value, &mut find, outbox) {
+                    Ok(()) => {}
                     Err(_) if skips() => {}
                     Err(error) => return Err((key.to_vec(), error)),
                 }

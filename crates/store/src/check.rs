@@ -20,8 +20,8 @@ use dunlin_packet::{packet_identifier::PacketId, topic::filter::TopicFilter};
 
 use crate::{
     check::words::{Lost, about, key_words},
-    scanning::{flow, scan_what_can_be_read},
-    sessions::{SessionState, Sessions},
+    scanning::{Skipped, scan_what_can_be_read},
+    sessions::{SessionState, Sessions, owner_of},
     store::{Store, StoreError},
 };
 
@@ -147,21 +147,13 @@ struct Flights {
 
 impl Walk<'_> {
     fn kind(&mut self, kind: u8, name: &str) -> Result<(), StoreError> {
-        let store = self.store;
-        let mut skipped = Vec::new();
-        let mut result = Ok(());
-        let each = &mut |key: &[u8], value: &[u8]| {
-            result = self.record(key, value);
-            flow(&result)
-        };
-        scan_what_can_be_read(store, kind, each, &mut |error, last| {
-            let after =
-                last.map_or_else(|| "the first ones".into(), |last| format!("after {}", key_words(last)));
-            skipped.push((format!("{name}, {after}"), error.to_string()));
-        })?;
-        result?;
+        let skipped = scan_what_can_be_read(self.store, kind, &mut |key, value| self.record(key, value))?;
         self.checked.unreadable += skipped.len() as u64;
-        skipped.into_iter().for_each(|(about, what)| self.find(about, what));
+        for Skipped { error, last } in skipped {
+            let after =
+                last.map_or_else(|| "the first ones".into(), |last| format!("after {}", key_words(&last)));
+            self.find(format!("{name}, {after}"), error.to_string());
+        }
         Ok(())
     }
 
@@ -359,18 +351,6 @@ impl Walk<'_> {
             let about = self.broken.remove(&owner).expect("what it has lost it");
             self.find(about, lost.to_string());
         }
-    }
-}
-
-/// The Session that a record other than the Session's own belongs to.
-fn owner_of(key: Key<'_>) -> Option<Owner> {
-    match key {
-        Key::Subscription(owner, _)
-        | Key::Will(owner)
-        | Key::Message(owner, _)
-        | Key::InFlight(owner, _)
-        | Key::Received(owner, _) => Some(owner),
-        _ => None,
     }
 }
 

@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 
 use dunlin_broker::records::{
-    key::{Key, Owner, kind},
+    key::{Key, kind},
     record::Record,
 };
 
 use crate::{
     facts,
     line::{self, Line},
-    scanning::{flow, scan_what_can_be_read},
-    sessions::Sessions,
+    scanning::scan_what_can_be_read,
+    sessions::{Sessions, owner_of},
     store::{Store, StoreError},
 };
 
@@ -66,16 +66,12 @@ pub fn export(
     write_line(out, &Line::Export { format: line::FORMAT, program })?;
     let mut sessions = Sessions::new(store);
     for kind in ORDER {
-        let mut result = Ok(());
-        let mut unreadable = 0;
-        let each = &mut |key: &[u8], value: &[u8]| {
-            result = export_one(key, value, &mut sessions, out, &mut exported);
+        let skipped = scan_what_can_be_read(store, kind, &mut |key, value| {
+            export_one(key, value, &mut sessions, out, &mut exported)?;
             progress(exported.records);
-            flow(&result)
-        };
-        scan_what_can_be_read(store, kind, each, &mut |_, _| unreadable += 1)?;
-        result?;
-        exported.unreadable += unreadable;
+            Ok::<(), ExportError>(())
+        })?;
+        exported.unreadable += skipped.len() as u64;
     }
     write_line(out, &Line::End { records: exported.records })?;
     out.flush()?;
@@ -96,25 +92,13 @@ fn export_one(
     if matches!(record, Record::Fact { name: facts::FORMAT | facts::IMPORT, .. }) {
         return Ok(());
     }
-    let client_id = match owner_of(key) {
+    let client_id = match Key::decode(key).and_then(owner_of) {
         Some(owner) => sessions.client_id(owner)?,
         None => None,
     };
     write_line(out, &Line::of(&record, client_id))?;
     exported.records += 1;
     Ok(())
-}
-
-/// The Session that a record belongs to, if it is not the Session's own.
-fn owner_of(key: &[u8]) -> Option<Owner> {
-    match Key::decode(key)? {
-        Key::Subscription(owner, _)
-        | Key::Will(owner)
-        | Key::Message(owner, _)
-        | Key::InFlight(owner, _)
-        | Key::Received(owner, _) => Some(owner),
-        _ => None,
-    }
 }
 
 fn write_line(out: &mut dyn Write, line: &Line<'_>) -> io::Result<()> {

@@ -4,45 +4,58 @@ use std::ops::ControlFlow;
 
 use dunlin_broker::{records::key::kind, slot::SLOTS};
 
-use crate::store::{Each, Store, StoreError};
+use crate::store::{Store, StoreError};
 
-/// Scans all records of a kind. Where the engine cannot read, it goes on with a later slot, if the kind has slots, and
-/// tells `skip` the error and the last key before; once, even if it has to try again. Each time it passes over twice as many
-/// slots, since it may take long to find out.
+/// What the engine could not read.
+#[derive(Debug)]
+pub(crate) struct Skipped {
+    /// What it has said.
+    pub(crate) error: StoreError,
+    /// The last key before.
+    pub(crate) last: Option<Vec<u8>>,
+}
+
+/// Called with each record, key and value, until it fails.
+pub(crate) type TryEach<'f, E> = dyn FnMut(&[u8], &[u8]) -> Result<(), E> + 'f;
+
+/// Scans all records of a kind, until one fails. Where the engine cannot read, it goes on with a later slot, if the kind has
+/// slots, and returns that; once, even if it has to try again. Each time it passes over twice as many slots, since it may
+/// take long to find out.
 ///
 /// # Errors
-/// Those of the engine, but [`StoreError::Damaged`].
-pub(crate) fn scan_what_can_be_read(
+/// Those of the engine, but [`StoreError::Damaged`], and those of `each`.
+pub(crate) fn scan_what_can_be_read<E: From<StoreError>>(
     store: &dyn Store,
     kind: u8,
-    each: &mut Each<'_>,
-    skip: &mut dyn FnMut(StoreError, Option<&[u8]>),
-) -> Result<(), StoreError> {
+    each: &mut TryEach<'_, E>,
+) -> Result<Vec<Skipped>, E> {
     let mut from = vec![kind];
     let mut last: Option<Vec<u8>> = None;
+    let mut skipped = Vec::new();
     // How many slots to pass over the next time; 0 while all is well.
     let mut step = 0;
     loop {
-        let mut was_broken_off = false;
+        let mut result = Ok(());
         let scanned = store.scan(&from, &[kind + 1], &mut |key, value| {
             step = 0;
             let last = last.get_or_insert_default();
             last.clear();
             last.extend_from_slice(key);
-            let flow = each(key, value);
-            was_broken_off = flow.is_break();
-            flow
+            result = each(key, value);
+            flow(&result)
         });
+        result?;
         let error = match scanned {
-            Err(error @ StoreError::Damaged { .. }) if !was_broken_off => error,
-            result => return result,
+            Err(error @ StoreError::Damaged { .. }) => error,
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(skipped),
         };
         if step == 0 {
-            skip(error, last.as_deref());
+            skipped.push(Skipped { error, last: last.clone() });
         }
         step = (step * 2).max(1);
         let reached = last.as_ref().map_or(&from, |last| last.max(&from));
-        let Some(slot) = slot_after(kind, reached, step) else { return Ok(()) };
+        let Some(slot) = slot_after(kind, reached, step) else { return Ok(skipped) };
         from.truncate(1);
         from.extend_from_slice(&slot.to_be_bytes());
     }
@@ -74,7 +87,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{memory::Memory, store::Space};
+    use crate::{
+        memory::Memory,
+        store::{Each, Space},
+    };
 
     /// Cannot read the records of some slots.
     struct Torn {
@@ -120,14 +136,14 @@ mod tests {
         let mut batch = Batch::new();
         (0..SLOTS).for_each(|slot| batch.put(&key(slot), b""));
         store.commit(&mut batch.changes(), true).unwrap();
-        let (mut seen, mut skipped) = (Vec::new(), Vec::new());
+        let mut seen = Vec::new();
         let each = &mut |key: &[u8], _: &[u8]| {
             seen.push(key.to_vec());
-            ControlFlow::Continue(())
+            Ok::<(), StoreError>(())
         };
-        let skip = &mut |_, last: Option<&[u8]>| skipped.push(last.map(<[u8]>::to_vec));
-        scan_what_can_be_read(&store, kind::RETAINED, each, skip).unwrap();
-        assert_eq!(skipped, [Some(key(99))]);
+        let skipped = scan_what_can_be_read(&store, kind::RETAINED, each).unwrap();
+        let before: Vec<_> = skipped.into_iter().map(|it| it.last).collect();
+        assert_eq!(before, [Some(key(99))]);
         // From 99 on it passes over 1, 2 and 4 slots.
         let expected: Vec<_> = (0..100).chain(106..SLOTS).map(key).collect();
         assert_eq!(seen, expected);

@@ -7,6 +7,18 @@ use dunlin_broker::records::{
 
 use crate::store::{Store, StoreError};
 
+/// The Session that a record other than the Session's own belongs to.
+pub(crate) fn owner_of(key: Key<'_>) -> Option<Owner> {
+    match key {
+        Key::Subscription(owner, _)
+        | Key::Will(owner)
+        | Key::Message(owner, _)
+        | Key::InFlight(owner, _)
+        | Key::Received(owner, _) => Some(owner),
+        _ => None,
+    }
+}
+
 /// What is known of the Session that a record belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum SessionState {

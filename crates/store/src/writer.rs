@@ -21,7 +21,7 @@ use std::{
 use dunlin_broker::{
     ids::ShardId,
     input::Page,
-    output::PageRequest,
+    output::{PageReader, PageRequest},
     records::batch::{Batch, Change},
 };
 
@@ -95,7 +95,14 @@ pub enum Report {
     /// After [`Room::Full`]: more changes are welcome again.
     HasRoom,
     /// What [`Writer::read`] asked for.
-    Read(Result<Page, StoreError>),
+    Read(Page),
+    /// It cannot be read now.
+    Unreadable {
+        /// What it was wanted for.
+        reader: PageReader,
+        /// Why not.
+        error: StoreError,
+    },
 }
 
 /// Called with each report, in order for each shard, in the writer's thread: it should only pass them on.
@@ -173,7 +180,7 @@ impl Writer {
         room
     }
 
-    /// Asks for records; [`Report::Read`] brings them, as they are after everything that was submitted before.
+    /// Asks for records; [`Report::Read`] brings them as they are after everything that was submitted before.
     pub fn read(&self, shard: ShardId, request: PageRequest) {
         lock(&self.shared.reads).push((shard, request));
         self.wake();
@@ -370,7 +377,12 @@ impl Work {
 
     fn answer_reads(&mut self) {
         for (shard, request) in self.reads.drain(..) {
-            (self.report)(shard, Report::Read(pages::read(&*self.store, shard, request)));
+            let reader = request.reader;
+            let report = match pages::read(&*self.store, shard, request) {
+                Ok(page) => Report::Read(page),
+                Err(error) => Report::Unreadable { reader, error },
+            };
+            (self.report)(shard, report);
         }
     }
 
@@ -380,8 +392,8 @@ impl Work {
             lock(pending).clear();
         }
         self.reads.append(&mut lock(&self.shared.reads));
-        for (shard, _) in self.reads.drain(..) {
-            (self.report)(shard, Report::Read(Err(error.clone())));
+        for (shard, request) in self.reads.drain(..) {
+            (self.report)(shard, Report::Unreadable { reader: request.reader, error: error.clone() });
         }
     }
 
@@ -399,6 +411,15 @@ impl Work {
     fn note_space(&mut self, is_low: bool) {
         if self.is_low != is_low {
             self.is_low = is_low;
+            if is_low {
+                tracing::warn!(
+                    "there is little space on the disk: what would have to be kept is refused until there is more"
+                );
+            } else {
+                tracing::info!(
+                    "there is enough space on the disk again: nothing is refused any more for want of it"
+                );
+            }
             self.tell_all(|| Report::Space { is_low });
         }
     }

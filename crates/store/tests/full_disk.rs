@@ -1,11 +1,12 @@
-//! What a full disk does, with a real small one.
+//! What a full disk does.
 //!
-//! The test starts itself again in a name space of its own, where it may mount a file system in memory.
+//! The test starts itself again on a small disk, for which it needs no right to mount one.
+
+#[path = "small/disk.rs"]
+mod small_disk;
 
 use std::{
-    env,
-    fs::{self, File},
-    io::Write,
+    env, fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::Command,
@@ -22,52 +23,30 @@ use dunlin_store::{
     store::Store,
     writer::{Report, Room, Writer, WriterOptions},
 };
+use small_disk::SmallDisk;
 
-const INSIDE: &str = "DUNLIN_TEST_SMALL_DISK";
+const INSIDE: &str = "DUNLIN_TEST_ON_SMALL_DISK";
 const NAME: &str = "a_full_disk_is_survived";
+const TOTAL: u64 = 200 << 20;
 const A: ShardId = ShardId(0);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_full_disk_is_survived() {
-    if let Some(disk) = env::var_os(INSIDE) {
-        return on_small_disk(&PathBuf::from(disk));
+    if let Some(folder) = env::var_os(INSIDE) {
+        return on_small_disk(&PathBuf::from(folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = format!(
-        "mount -t tmpfs -o size=200m small \"$1\" && {INSIDE}=\"$1\" exec \"$2\" --exact --nocapture {NAME}"
-    );
-    let outcome = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
-        .arg(folder.path())
-        .arg(env::current_exe().unwrap())
-        .output();
-    match outcome {
-        Ok(outcome) => {
-            let text =
-                [outcome.stdout, outcome.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
-            let is_allowed = !text.contains("unshare:") && !text.contains("mount:");
-            assert!(outcome.status.success() || !is_allowed, "{text}");
-            if !is_allowed {
-                eprintln!("not tried: no small disk can be mounted here: {text}");
-            }
-        }
-        Err(error) => eprintln!("not tried: unshare: {error}"),
-    }
-}
-
-/// Takes all the space but so many bytes.
-fn fill(path: &Path, left: u64) {
-    let mut file = File::create(path).unwrap();
-    let block = vec![1; 256 << 10];
-    while free(path) > left + block.len() as u64 {
-        file.write_all(&block).unwrap();
-    }
-}
-
-fn free(path: &Path) -> u64 {
-    let facts = rustix::fs::statvfs(path).unwrap();
-    facts.f_bavail * facts.f_frsize
+    let disk = SmallDisk::new(folder.path(), "data", TOTAL);
+    let outcome = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", NAME])
+        .env(INSIDE, folder.path())
+        .envs(disk.environment())
+        .output()
+        .unwrap();
+    let text = [outcome.stdout, outcome.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
+    assert!(outcome.status.success() && text.contains("went on after"), "{text}");
+    println!("{text}");
 }
 
 struct Load {
@@ -110,13 +89,13 @@ impl Load {
     }
 }
 
-fn on_small_disk(disk: &Path) {
-    let options = DiskOptions { memtable: 4 << 20, ..DiskOptions::new(disk.join("data")) };
+fn on_small_disk(folder: &Path) {
+    let disk = SmallDisk::inside(folder, "data", TOTAL);
+    let options = DiskOptions { memtable: 4 << 20, ..DiskOptions::new(folder.join("data")) };
     let store = Arc::new(Disk::open(&options).unwrap());
-    let reserve = disk.join("data/reserve");
-    assert_eq!(fs::metadata(&reserve).unwrap().len(), (200 << 20) / 32);
-    let filler = disk.join("filler");
-    fill(&filler, 20 << 20);
+    let reserve = folder.join("data/reserve");
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), TOTAL / 32);
+    disk.leave_free(20 << 20);
     let mut load = Load::start(Arc::clone(&store));
 
     // Space becomes low, and is told while everything is still committed.
@@ -143,10 +122,10 @@ fn on_small_disk(disk: &Path) {
     while load.wait(Duration::from_millis(1_500)) {}
     assert!(load.committed < load.submitted);
     let lasted = load.committed - told_at;
-    println!("low with {told_at} messages, full with {lasted} more, {} bytes free", free(disk));
+    println!("low with {told_at} messages, full with {lasted} more, {:?}", store.space().unwrap());
 
     // Room again: it goes on by itself, within five seconds (P8).
-    fs::remove_file(&filler).unwrap();
+    disk.make_room();
     let since = Instant::now();
     while load.committed < load.submitted || load.is_low {
         assert!(load.wait(PATIENCE), "{} of {}", load.committed, load.submitted);

@@ -31,8 +31,16 @@ impl State {
             ReasonCode::Success => self.tell_departure(now, id, &"DISCONNECT"),
             code => self.tell_departure(now, id, &format_args!("DISCONNECT with {code}")),
         }
-        out.closings.push(id);
+        let (connection, session) = self.both(id);
+        let serial = connection.serial;
+        let is_deleted = fate == WillFate::Discarded && session.will.is_some() && session.has_records();
         self.end_connection(now, id, fate, out);
+        if is_deleted {
+            // The close says that the Will is not sent any more: that has to be true after a crash, too.
+            self.hold_close(id, serial, out);
+        } else {
+            out.closings.push(id);
+        }
         Flow::Ended
     }
 }

@@ -236,7 +236,10 @@ impl State {
             session.inbound.refuse(packet_id);
         }
         if !is_told && !is_quiet {
-            return self.fault(now, id, code, code.name(), out);
+            return match code {
+                ReasonCode::QuotaExceeded => self.disconnect(now, id, code, code.name(), out), // No fault of the Client's.
+                _ => self.fault(now, id, code, code.name(), out),
+            };
         }
         self.acknowledge(id, publish.qos, publish.packet_id, code, false, out);
         Flow::Open

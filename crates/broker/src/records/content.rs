@@ -285,9 +285,39 @@ pub(super) fn decode_body(reader: &mut Reader<'_>) -> Option<Message> {
     let expires_at = (expires_at != 0).then(|| Instant::from_ms(expires_at));
     let publisher = reader.u64()?;
     let facts = MessageFacts { qos, retain: flags & RETAIN_BIT != 0, expires_at, publisher };
+    let body = reader.0.get(2..)?; // Behind the length of the topic.
     let topic_name = TopicName::parse(reader.text()?).ok()?;
     let properties_len = reader.u32()?;
     let properties = reader.bytes(properties_len as usize)?;
-    let payload = std::mem::take(&mut reader.0);
-    Some(Message::from_parts(topic_name, properties, payload, facts))
+    reader.0 = &[];
+    Some(Message::from_record(body, topic_name, properties, facts))
+}
+
+/// What a queue has to know of a message that waits on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Outline {
+    pub(crate) packet_id: Option<PacketId>,
+    /// Whether its body is in a record of its own.
+    pub(crate) is_shared: bool,
+    /// See [`Message::size`].
+    pub(crate) size: u32,
+}
+
+impl Outline {
+    /// Reads no more of a [`MessageContent`].
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        let is_shared = reader.u8()? & SHARED_BIT != 0;
+        let packet_id = PacketId::new(reader.u16()?);
+        let identifiers = reader.u16()?;
+        reader.bytes(usize::from(identifiers) * size_of::<u32>())?;
+        let group_len = reader.u16()?;
+        reader.bytes(group_len.into())?;
+        let size = if is_shared {
+            reader.u32()?
+        } else {
+            // Flags, expiry, publisher, and the lengths of topic and Properties.
+            u32::try_from(reader.0.len()).ok()?.checked_sub(1 + 8 + 8 + 2 + 4)?
+        };
+        Some(Self { packet_id, is_shared, size })
+    }
 }

@@ -10,8 +10,8 @@ use crate::{
     records::{
         batch::{Batch, What},
         content::{
-            self, InFlightState, MessageContent, MessageParts, Reader, SessionContent, TransitContent,
-            TransitParts, WillContent,
+            self, InFlightState, MessageContent, MessageParts, Outline, Reader, SessionContent,
+            TransitContent, TransitParts, WillContent,
         },
         key::{Key, Owner},
     },
@@ -122,6 +122,16 @@ impl<'a> Record<'a> {
                 Self::Transit { from, to, number, content: TransitContent::decode(reader)? }
             }
         })
+    }
+}
+
+impl Outline {
+    /// Reads it from a message's record, whose checksum has to be right.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub(crate) fn read(key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
+        Self::decode(&mut Reader(checked(key, value)?)).ok_or(RecordError::Content)
     }
 }
 
@@ -337,6 +347,21 @@ mod tests {
                 assert!(Record::decode(&key, &value).is_err());
             }
             assert!(Record::decode(&key, &value[..value.len() - 1]).is_err());
+        }
+    }
+
+    #[test]
+    fn an_outline_says_what_the_whole_record_does() {
+        let values = values(&filled());
+        for (key, value) in &values[4..6] {
+            let outline = Outline::read(key, value).unwrap();
+            let Ok(Record::Message(_, _, content)) = Record::decode(key, value) else { panic!() };
+            let (is_shared, size) = match &content.body {
+                BodyContent::Inside(message) => (false, message.size() as u32),
+                BodyContent::Shared { size } => (true, *size),
+            };
+            assert_eq!(outline, Outline { packet_id: content.packet_id, is_shared, size });
+            assert_eq!(Outline::read(key, &value[..value.len() - 1]), Err(RecordError::Checksum));
         }
     }
 

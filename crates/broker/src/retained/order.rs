@@ -39,6 +39,29 @@ impl Order {
         Order { blocks: Vec::new() }
     }
 
+    /// Puts many numbers in order at once.
+    pub(super) fn build<'a>(ids: &[u32], text: impl Fn(u32) -> &'a str) -> Self {
+        let Some(&first) = ids.first() else { return Self::new() };
+        let first = text(first).as_bytes();
+        let common =
+            ids.iter().fold(first.len(), |common, &id| same_bytes(&first[..common], text(id).as_bytes()));
+        let mut entries: Vec<(u64, u32)> = ids.iter().map(|&id| (head(text(id), common), id)).collect();
+        entries.sort_unstable_by(|left, right| {
+            left.0.cmp(&right.0).then_with(|| compare(text(left.1), text(right.1)))
+        });
+        let block = |entries: &[(u64, u32)]| Block {
+            ids: entries.iter().map(|&(_, id)| id).collect(),
+            ..Block::new(text(entries[0].1))
+        };
+        let mut order = Order { blocks: entries.chunks(BLOCK_BUILT).map(block).collect() };
+        (0..order.blocks.len()).for_each(|index| order.refresh(index, &text));
+        order
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     /// The place of the first topic that is not before `key`.
     pub(super) fn position<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
         self.settle(self.gap(key, text))
@@ -193,6 +216,9 @@ const LEAST: char = '\u{1}';
 /// Numbers of a block: 3 KiB with their heads.
 const BLOCK_MAX: usize = 256;
 
+/// Numbers of a block that is made with many others: some more find room.
+const BLOCK_BUILT: usize = BLOCK_MAX / 4 * 3;
+
 /// Numbers below which a block may join its neighbour.
 const BLOCK_MIN: usize = BLOCK_MAX / 4;
 
@@ -235,6 +261,35 @@ mod tests {
             _ => format!("{number:o}/").repeat(1 + number % 4) + "x",
         };
         (0..9_000).map(text).collect()
+    }
+
+    #[test]
+    fn what_is_built_at_once_is_what_is_inserted_one_by_one() {
+        let texts = texts();
+        let text = |id: u32| texts[id as usize].as_str();
+        for count in [0, 1, 2, BLOCK_BUILT, BLOCK_BUILT + 1, texts.len()] {
+            // In no order at all; some texts are not there yet.
+            let mut ids: Vec<u32> = (0..count as u32).map(|id| id * 7_919 % texts.len() as u32).collect();
+            ids.sort_unstable_by_key(|id| id.wrapping_mul(2_654_435_761));
+            ids.dedup_by(|one, other| text(*one) == text(*other));
+            let mut seen = std::collections::BTreeSet::new();
+            ids.retain(|&id| seen.insert(text(id)));
+            let mut built = Order::build(&ids, text);
+            for id in 0..texts.len() as u32 {
+                if seen.insert(text(id)) {
+                    built.insert(id, text(id), text);
+                    ids.push(id);
+                }
+            }
+            ids.sort_unstable_by(|&left, &right| compare(text(left), text(right)));
+            let mut at = built.position("", text);
+            for &id in &ids {
+                assert_eq!(built.get(at), Some(id), "{count} built at once");
+                assert_eq!(built.position(text(id), text), at);
+                at = built.next(at);
+            }
+            assert_eq!(built.get(at), None);
+        }
     }
 
     /// Inserts in order, then by chance, removes nearly all, and so on: blocks part, join and vanish.

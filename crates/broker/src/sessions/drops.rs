@@ -15,6 +15,8 @@ pub(crate) enum DropCause {
     Expired,
     /// Larger than the Client's Maximum Packet Size.
     TooLarge,
+    /// What was read from the disk is not what was written.
+    Damaged,
 }
 
 /// What one Session did not get since it began, or since the start of the program.
@@ -30,6 +32,8 @@ pub struct DropCounts {
     pub expired: u64,
     /// Messages larger than the Client's Maximum Packet Size.
     pub too_large: u64,
+    /// Messages whose records are damaged.
+    pub damaged: u64,
 }
 
 /// The counts of a Session, and when they were last told.
@@ -48,6 +52,7 @@ impl Drops {
             DropCause::QueueFull => &mut self.counts.queue_full,
             DropCause::Expired => &mut self.counts.expired,
             DropCause::TooLarge => &mut self.counts.too_large,
+            DropCause::Damaged => &mut self.counts.damaged,
         };
         *count += 1;
     }
@@ -67,6 +72,7 @@ impl Drops {
             queue_full: counts.queue_full - before.queue_full,
             expired: counts.expired - before.expired,
             too_large: counts.too_large - before.too_large,
+            damaged: counts.damaged - before.damaged,
         })
     }
 }

@@ -3,7 +3,7 @@
 use dunlin_protocol::time::Instant;
 use foldhash::HashMap;
 
-use crate::input::Storage;
+use crate::{input::Storage, records::key::Owner};
 
 /// The state of filing in one shard.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Filing {
     bodies: HashMap<u64, u32>,
     /// Ends of kept Sessions that are not durable yet: by the key of the Client Identifier, the batch.
     ends: HashMap<u64, u64>,
+    /// Sessions that have ended, and whose queues could not be read to be deleted.
+    pub(crate) unpurged: Vec<Owner>,
     pub(crate) storage: Storage,
     /// The last batch that is durable.
     pub(crate) committed: u64,
@@ -25,6 +27,7 @@ impl Default for Filing {
             last: 0,
             bodies: HashMap::default(),
             ends: HashMap::default(),
+            unpurged: Vec::new(),
             storage: Storage::Ready,
             committed: 0,
         }

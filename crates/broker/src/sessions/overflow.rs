@@ -26,6 +26,7 @@ impl State {
             DropCause::QueueFull => self.counters.dropped_queue_full += 1,
             DropCause::Expired => self.counters.dropped_expired += 1,
             DropCause::TooLarge => self.counters.dropped_too_large += 1,
+            DropCause::Damaged => self.counters.dropped_damaged += 1,
         }
         let session = &mut self.sessions[index];
         let drops = session.drops.get_or_insert_default();
@@ -39,6 +40,7 @@ impl State {
                 expired = news.expired,
                 too_large = news.too_large,
                 slow = news.slow,
+                damaged = news.damaged,
                 "messages were dropped"
             );
         }
@@ -67,7 +69,7 @@ impl State {
                 return false;
             }
             // Its publisher has been acknowledged, or will be: from now on they are refused.
-            Overflow::Reject => {}
+            Overflow::Reject => return true,
             Overflow::Disconnect => {
                 if let Some(id) = self.sessions[index].connection {
                     let serial = self.connection(id).serial;
@@ -75,6 +77,11 @@ impl State {
                 }
                 self.drop_to_bounds(now, index, size, out);
             }
+        }
+        if self.is_full(index, size) && self.sessions[index].queue.is_unreadable() {
+            // The oldest cannot be dropped, and more than the bounds must not gather behind them.
+            self.note_drop(now, index, DropCause::QueueFull);
+            return false;
         }
         true
     }
@@ -110,7 +117,7 @@ impl State {
             let session = &mut self.sessions[index];
             let owner = session.owner;
             let Some(delivery) = session.queue.drop_oldest() else {
-                return self.load_page(index, out);
+                return self.load_page(now, index, out);
             };
             self.note_drop(now, index, DropCause::QueueFull);
             self.unfile_delivery(owner, &delivery, None, out);

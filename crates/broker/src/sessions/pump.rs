@@ -38,7 +38,7 @@ impl State {
                 }
             } else if !self.send_one(now, session, id, out) {
                 self.accept_if_room(session, out);
-                return self.refill(session, out);
+                return self.refill(now, session, out);
             }
         }
     }

@@ -94,6 +94,12 @@ pub(crate) struct Tail {
     pub(crate) from: u64,
     /// Whether its beginning is being read.
     pub(crate) is_loading: bool,
+    /// When its beginning could not be read, if that was the last attempt.
+    pub(crate) failed_at: Option<Instant>,
+    /// Messages that turned out to be damaged, and are counted nevertheless until all is read.
+    pub(crate) lost: u32,
+    /// Messages and bytes that were added since its beginning was asked for.
+    behind: (u32, u64),
 }
 
 /// What waits for a Session: bounded in messages and bytes.
@@ -150,6 +156,34 @@ impl Queue {
         let tail = self.tail.get_or_insert_with(|| Box::new(Tail { from: number, ..Tail::default() }));
         tail.messages += 1;
         tail.bytes += size;
+        tail.behind = (tail.behind.0 + 1, tail.behind.1 + size);
+    }
+
+    /// Notes that the beginning of the tail is asked for.
+    pub(crate) fn ask_tail(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            (tail.is_loading, tail.behind) = (true, (0, 0));
+        }
+    }
+
+    /// All of the tail that there was when it was asked for has been read: what is left came later. Returns how many
+    /// messages were counted that are not there, and nobody knows why.
+    pub(crate) fn end_tail(&mut self) -> u32 {
+        let Some(tail) = &mut self.tail else { return 0 };
+        let missing = tail.messages.saturating_sub(tail.behind.0);
+        let unexplained = missing.saturating_sub(tail.lost);
+        tail.messages -= missing;
+        tail.lost -= tail.lost.min(missing);
+        tail.bytes = tail.bytes.min(tail.behind.1);
+        if tail.messages == 0 {
+            self.tail = None;
+        }
+        unexplained
+    }
+
+    /// Whether the beginning of the tail could not be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.failed_at.is_some())
     }
 
     /// Takes a message of the tail that was read, with its number and size as they were added.

@@ -96,6 +96,11 @@ impl Session {
         self.owner.uid != 0 && self.expiry_s > 0
     }
 
+    /// Whether nothing in memory waits for its Client, or for an acknowledgement of it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.len_in_memory() == 0 && self.outbound.in_flight() == 0
+    }
+
     pub(crate) fn subscriptions(&self) -> usize {
         self.filters.len() + self.shares.len()
     }

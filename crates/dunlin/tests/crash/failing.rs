@@ -126,6 +126,72 @@ fn a_failed_sync_is_final_and_loses_nothing_acknowledged() {
     }
 }
 
+/// Connects `sub` again and acknowledges what comes, until there is `end` or the Server closes: then the Reason Code of
+/// DISCONNECT.
+fn take_numbers(server: &Server, end: u32) -> (Vec<u32>, Option<u8>) {
+    let (mut sub, is_present) = connect_kept(server, "sub");
+    assert!(is_present, "the Session is kept");
+    let (mut numbers, mut code) = (Vec::new(), None);
+    while numbers.last() != Some(&end) {
+        match sub.next_within(WAIT) {
+            Came::Packet(DISCONNECT, body) => code = body.first().copied(),
+            Came::Packet(first, body) if first & 0xF0 == PUBLISH => {
+                sub.send(&packet(PUBACK, &body[9..11]));
+                let text = String::from_utf8_lossy(&body[12..]).into_owned();
+                numbers.push(text.trim_end_matches('.').parse().expect("a number"));
+            }
+            Came::Closed => break,
+            other => panic!("after {} messages came {other:?}", numbers.len()),
+        }
+    }
+    (numbers, code)
+}
+
+/// The Client gets what is in memory, then it learns that there is more; when the disk can be read again, that comes.
+#[test]
+fn a_queue_that_cannot_be_read_comes_later() {
+    let config =
+        "mqtt.queue_memory_bytes_max = 65536\n[storage]\nmemtable_bytes = 1048576\ncache_bytes = 1048576\n";
+    let config = Some(config.to_owned());
+    let mut server = Server::prepare(&Options { shards: 2, config, ..Options::default() });
+    let disk = Disk::new(server.folder());
+    server.set_environment(disk.environment());
+    server.start_again();
+    let (mut sub, _) = connect_kept(&server, "sub");
+    let mut body = vec![0, 1, 0];
+    text(&mut body, "durable");
+    body.push(1);
+    sub.send(&packet(SUBSCRIBE, &body));
+    assert!(matches!(sub.next_within(WAIT), Came::Packet(SUBACK, _)), "sub is subscribed");
+    sub.send(&packet(DISCONNECT, &[]));
+    sub.await_close(WAIT, "after DISCONNECT");
+    let (mut publisher, _) = connect_kept(&server, "pub");
+    for number in 1..=2_000 {
+        publisher.send(&qos_1_packet(1, &format!("{number:.<4096}")));
+        assert!(matches!(publisher.next_within(WAIT), Came::Packet(PUBACK, _)), "message {number} is taken");
+    }
+    // What was written last may still be in memory; after a start it is where it is read from.
+    server.crash_and_restart();
+
+    disk.set_unreadable(true);
+    let (mut numbers, code) = take_numbers(&server, 2_000);
+    assert!(!numbers.is_empty() && numbers.len() < 2_000, "{} messages came", numbers.len());
+    assert_eq!(code, Some(0x83), "Implementation specific error");
+    server.await_line("an ERROR about the queue", |line| {
+        line.contains("ERROR") && line.contains("client_id=\"sub\"") && line.contains("cannot be read")
+    });
+    let (mut publisher, _) = connect_kept(&server, "pub");
+    publisher.send(&qos_1_packet(1, "2001"));
+    assert!(matches!(publisher.next_within(WAIT), Came::Packet(PUBACK, _)), "messages are taken");
+
+    disk.set_unreadable(false);
+    let (rest, code) = take_numbers(&server, 2_001);
+    assert_eq!(code, None);
+    numbers.extend(rest);
+    numbers.dedup();
+    assert!(numbers.iter().copied().eq(1..=2_001), "all come, in order");
+}
+
 /// The proof that the disk of these tests forgets what was not synced.
 #[test]
 fn a_disk_that_lies_is_found_out() {

@@ -6,7 +6,8 @@
  * certain. Nothing else has to be watched: what was never synced is in no image.
  *
  * The file $DUNLIN_POWER_IMAGE/fault makes it fail: if it says `fail`, one call fails with EIO, and from then on calls
- * succeed and sync nothing, as a kernel does that has given up the pages; if it says `lie`, they do so at once.
+ * succeed and sync nothing, as a kernel does that has given up the pages; if it says `lie`, they do so at once. If it says
+ * `unreadable`, every read of a part of a file in the folder fails with EIO.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -106,16 +107,23 @@ static char fault(const char *images) {
     return word;
 }
 
-static int sync_image(int file, long call) {
-    const char *data = getenv("DUNLIN_POWER_DATA"), *images = getenv("DUNLIN_POWER_IMAGE");
-    char link[64], target[PATH_MAX], path[PATH_MAX], text[64];
-    mode_t mode;
+/* Whether it is a file of the data folder; then its path. */
+static int is_ours(int file, char target[PATH_MAX]) {
+    const char *data = getenv("DUNLIN_POWER_DATA");
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t length = readlink(link, target, sizeof target - 1);
-    if (!data || !images || length < 0)
-        return (int)syscall(call, file);
+    ssize_t length = readlink(link, target, PATH_MAX - 1);
+    if (!data || !getenv("DUNLIN_POWER_IMAGE") || length < 0)
+        return 0;
     target[length] = 0;
-    if (strncmp(target, data, strlen(data)) != 0 || strstr(target, " (deleted)"))
+    return strncmp(target, data, strlen(data)) == 0 && !strstr(target, " (deleted)");
+}
+
+static int sync_image(int file, long call) {
+    const char *images = getenv("DUNLIN_POWER_IMAGE");
+    char target[PATH_MAX], path[PATH_MAX], text[64];
+    mode_t mode;
+    if (!is_ours(file, target))
         return (int)syscall(call, file);
     if (identity(file, "", AT_EMPTY_PATH, text, sizeof text, &mode) != 0)
         return -1;
@@ -136,3 +144,12 @@ static int sync_image(int file, long call) {
 int fsync(int file) { return sync_image(file, SYS_fsync); }
 
 int fdatasync(int file) { return sync_image(file, SYS_fdatasync); }
+
+ssize_t pread64(int file, void *bytes, size_t size, off64_t at) {
+    char target[PATH_MAX];
+    if (is_ours(file, target) && fault(getenv("DUNLIN_POWER_IMAGE")) == 'u') {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pread64, file, bytes, size, at);
+}

@@ -69,6 +69,12 @@ impl Disk {
         fs::write(self.image.join("fault"), "lie!").expect("a file can be written");
     }
 
+    /// Whether what is in the files cannot be read.
+    pub(crate) fn set_unreadable(&self, is_unreadable: bool) {
+        let word = if is_unreadable { "unreadable" } else { "" };
+        fs::write(self.image.join("fault"), word).expect("a file can be written");
+    }
+
     /// The power goes and comes back. No process uses the data.
     pub(crate) fn cut_power(&self, random: &mut Random) {
         let mut now = Now::default();

@@ -7,8 +7,8 @@ use super::{client::Stage, history::Deed, ledger::Fate};
 /// Seconds after a restart in which Clients may come back before their Wills are sent.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// So much later it is sure to be on the disk what nobody waits for: a DISCONNECT, which is not acknowledged, and the Will
-/// of a Client whose Session ends with its Network Connection, for such a Client gets its CONNACK at once.
+/// So much later it is sure to be on the disk what nobody waits for: the Will of a Client whose Session ends with its Network
+/// Connection, for such a Client gets its CONNACK at once.
 const SETTLED: Duration = Duration::from_millis(500);
 
 /// How it stands with the Will a Client gave last.
@@ -20,8 +20,8 @@ enum State {
     Given,
     /// The connection ended at this moment; if the Client is back before `in_time`, nothing is sent.
     Pending { in_time: Instant },
-    /// DISCONNECT was sent, and the Server closed at this moment.
-    Discarded(Instant),
+    /// DISCONNECT was sent, and the Server closed: that is its acknowledgement.
+    Discarded,
     /// It must be sent.
     Owed,
 }
@@ -73,14 +73,14 @@ impl Will {
                 stage.ledger.totals.wills_sent += 1;
                 stage.ledger.taken(*number, Deed::WillOwed);
             }
-            (State::Discarded(_) | State::Owed, _) => {}
+            (State::Discarded | State::Owed, _) => {}
         }
     }
 
     /// The Server has closed after DISCONNECT.
     pub(crate) fn discarded(&mut self, stage: &mut Stage<'_>) {
         let Some((number, state)) = &mut self.current else { return };
-        *state = State::Discarded(stage.now);
+        *state = State::Discarded;
         let reason = "its Client had said DISCONNECT";
         stage.ledger.decide(*number, Fate::Forbidden(reason), Deed::WillForbidden(reason));
     }
@@ -90,21 +90,14 @@ impl Will {
     pub(crate) fn server_ended(&mut self, is_safe: bool, stage: &mut Stage<'_>) -> bool {
         let Some((number, state)) = &mut self.current else { return false };
         let is_young = self.given.is_some_and(|given| stage.now < given + SETTLED);
-        let is_decided = matches!(state, State::Discarded(_)) || stage.ledger.has_come(*number);
+        let is_decided = matches!(state, State::Discarded) || stage.ledger.has_come(*number);
         if is_young && !is_safe && !is_decided {
             *state = State::Offered;
             stage.ledger.decide(*number, Fate::Open, Deed::WillOpen);
         }
         match *state {
-            State::Offered => false,
             State::Given | State::Pending { .. } => true,
-            State::Discarded(at) => {
-                if stage.now < at + SETTLED {
-                    stage.ledger.decide(*number, Fate::Open, Deed::WillOpen);
-                }
-                false
-            }
-            State::Owed => false,
+            State::Offered | State::Discarded | State::Owed => false,
         }
     }
 

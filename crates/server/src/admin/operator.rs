@@ -166,6 +166,7 @@ pub(super) fn drops(counters: &Counters) -> status::Drops {
         queue_full: counters.dropped_queue_full,
         expired: counters.dropped_expired,
         too_large: counters.dropped_too_large,
+        damaged: counters.dropped_damaged,
         no_member: counters.dropped_no_member,
         retained_full: counters.dropped_retained_full,
     }

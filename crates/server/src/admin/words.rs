@@ -76,8 +76,8 @@ pub(crate) fn queue(report: &QueueReport) -> status::Queue {
 }
 
 fn drops(counts: &DropCounts) -> status::Drops {
-    let DropCounts { slow, offline, queue_full, expired, too_large } = *counts;
-    status::Drops { slow, offline, queue_full, expired, too_large, ..status::Drops::default() }
+    let DropCounts { slow, offline, queue_full, expired, too_large, damaged } = *counts;
+    status::Drops { slow, offline, queue_full, expired, too_large, damaged, ..status::Drops::default() }
 }
 
 pub(crate) fn subscription(report: SubscriptionReport) -> session::Subscription {

@@ -42,6 +42,8 @@ pub struct StorageConfig {
     pub reserve_bytes: u64,
     /// Bytes of memory for what was read from the disk.
     pub cache_bytes: u64,
+    /// Bytes of memory for what was written and is in the journal only, for each of three groups of records.
+    pub memtable_bytes: u64,
     /// Bytes of one shard that may wait to be written.
     pub pending_bytes_max: u32,
 }
@@ -130,6 +132,7 @@ impl Default for StorageConfig {
             interval_ms: 1_000,
             reserve_bytes: 64 << 20,
             cache_bytes: 32 << 20,
+            memtable_bytes: 16 << 20,
             pending_bytes_max: 16 << 20,
         }
     }

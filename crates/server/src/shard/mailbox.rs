@@ -16,9 +16,11 @@ use std::{
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Decision, Page, Storage},
+    output::PageReader,
     routing::{group_mail::GroupMail, mail::Mail},
 };
 use dunlin_protocol::time::Instant;
+use dunlin_store::store::StoreError;
 use mio::Waker;
 use smallvec::SmallVec;
 
@@ -73,6 +75,8 @@ pub(crate) enum StorageInput {
     Committed(u64),
     /// A page that was asked for.
     Page(Page),
+    /// One that was asked for cannot be read now.
+    Unreadable(PageReader, StoreError),
     /// How it stands.
     State(Storage),
 }

@@ -59,7 +59,7 @@ pub(crate) fn restore(
     shards: u8,
     outbox: &mut Outbox,
 ) -> Result<(), RecoveryError> {
-    let mut failed = None;
+    let (mut failed, mut failed_body) = (None, None);
     for (from, to) in ranges_to_restore(id, shards) {
         let mut count = 0;
         store.scan(&from, &to, &mut |key, value| {
@@ -67,32 +67,40 @@ pub(crate) fn restore(
             if count % RECORDS_BETWEEN_COUNTS == 0 {
                 progress.records.fetch_add(RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
             }
-            match Record::decode(key, value) {
-                Ok(record) => {
-                    shard.restore(record, &mut |number| body(store, id, number), outbox);
-                    ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    failed = Some(RecoveryError::Record { key: name_of(key), what: error.to_string() });
-                    ControlFlow::Break(())
-                }
+            let find_body = &mut |number| {
+                body(store, id, number).unwrap_or_else(|error| {
+                    failed_body = Some(error);
+                    None
+                })
+            };
+            if let Err(error) = shard.restore(key, value, find_body, outbox) {
+                failed = Some(RecoveryError::Record { key: name_of(key), what: error.to_string() });
+            }
+            if failed.is_some() || failed_body.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
         })?;
         progress.records.fetch_add(count % RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
-        if let Some(error) = failed {
+        if let Some(error) = failed.take().or(failed_body.take()) {
             return Err(error);
         }
     }
     Ok(())
 }
 
-/// The message of a shared body.
-pub(super) fn body(store: &dyn Store, id: ShardId, number: u64) -> Option<Message> {
+/// The message of a shared body, if there is such a record.
+///
+/// # Errors
+/// If the store cannot be read, or the record is damaged.
+pub(super) fn body(store: &dyn Store, id: ShardId, number: u64) -> Result<Option<Message>, RecoveryError> {
     let key = Key::Body(id, number).to_bytes();
-    let value = store.find(&key).ok()??;
+    let Some(value) = store.find(&key)? else { return Ok(None) };
     match Record::decode(&key, &value) {
-        Ok(Record::Body(_, _, message)) => Some(message),
-        _ => None,
+        Ok(Record::Body(_, _, message)) => Ok(Some(message)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(RecoveryError::Record { key: name_of(&key), what: error.to_string() }),
     }
 }
 

@@ -141,10 +141,20 @@ fn unshare(
     key: &[u8],
     value: &[u8],
     batch: &mut Batch,
-) -> Result<(), StoreError> {
+) -> Result<(), RecoveryError> {
     let Some(Key::Message(owner, number)) = Key::decode(key) else { return Ok(()) };
     let shard = ShardId((owner.slot % u16::from(before)) as u8);
-    writing::unshare(key, value, || body(store, shard, number), batch);
+    let mut failed = None;
+    let find_body = || {
+        body(store, shard, number).unwrap_or_else(|error| {
+            failed = Some(error);
+            None
+        })
+    };
+    writing::unshare(key, value, find_body, batch);
+    if let Some(error) = failed {
+        return Err(error); // Its body must not be taken away.
+    }
     if batch.size() > BATCH_BYTES {
         store.commit(&mut batch.changes(), false)?;
         batch.clear();

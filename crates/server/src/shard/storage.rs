@@ -125,11 +125,8 @@ fn tell(post: &Post, shard: ShardId, report: Report) {
     let input = match report {
         Report::HasRoom => return post.tell_storage(shard, StorageNews::HasRoom),
         Report::Committed { number } => StorageInput::Committed(number),
-        Report::Read(Ok(page)) => StorageInput::Page(page),
-        Report::Read(Err(error)) => {
-            tracing::error!(%error, "a queue cannot be read from the disk");
-            return;
-        }
+        Report::Read(page) => StorageInput::Page(page),
+        Report::Unreadable { reader, error } => StorageInput::Unreadable(reader, error),
         Report::Space { is_low: true } => StorageInput::State(Storage::Low),
         Report::Space { is_low: false } => StorageInput::State(Storage::Ready),
         Report::Failed(_) => StorageInput::State(Storage::Failed),

@@ -307,6 +307,11 @@ impl<M: Machine> Turns<M> {
                 }
                 StorageNews::Input(StorageInput::Committed(batch)) => Input::Committed { batch },
                 StorageNews::Input(StorageInput::Page(page)) => Input::Page(page),
+                StorageNews::Input(StorageInput::Unreadable(reader, error)) => {
+                    let what = &error.to_string();
+                    self.tell(None, Input::Unreadable { reader, what });
+                    continue;
+                }
                 StorageNews::Input(StorageInput::State(storage)) => {
                     if storage == Storage::Failed {
                         // Whatever needs no storage goes on.

@@ -13,6 +13,7 @@ use std::{
 use dunlin_broker::records::{batch::Change, key::kind};
 use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, compaction::Leveled,
+    config::BlockSizePolicy,
 };
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -40,6 +41,8 @@ const SEALED_MAX: usize = 2;
 const TABLES_MAX: usize = 18;
 /// Bytes of a table. Smaller than usual: compacting needs less free space at a time.
 const TABLE_SIZE: u64 = 32 << 20;
+/// Bytes that are read from a table at a time. Larger than usual: most reading is of many records in a row.
+const BLOCK_SIZE: u32 = 16 << 10;
 
 /// Memory to use, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +64,8 @@ pub(super) enum Trouble {
 pub(super) struct Engine {
     folder: PathBuf,
     database: Database,
+    /// Bytes from which a memtable is written to a table.
+    memtable: u64,
     pub(super) keyspaces: [Keyspace; NAMES.len()],
 }
 
@@ -78,7 +83,7 @@ impl Engine {
             .cache_size(memory.cache)
             .max_journaling_size(memory.journals)
             .manual_journal_persist(true)
-            .worker_threads(2)
+            .worker_threads(1) // docs/decisions/0011
             .open()
             .map_err(|error| error_of(folder, error))?;
         if !is_new && let Some(missing) = NAMES.iter().find(|name| !database.keyspace_exists(name)) {
@@ -89,13 +94,14 @@ impl Engine {
             let compaction = Leveled::default().with_table_target_size(TABLE_SIZE);
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(true)
-                .max_memtable_size(memory.memtable)
+                .max_memtable_size(u64::MAX) // We say when: see `rotate`.
+                .data_block_size_policy(BlockSizePolicy::all(BLOCK_SIZE))
                 .compaction_strategy(Arc::new(compaction))
         };
         let open = |name: &str| database.keyspace(name, options).map_err(|error| error_of(folder, error));
         let [queues, retained, sessions] = NAMES;
         let keyspaces = [open(queues)?, open(retained)?, open(sessions)?];
-        Ok(Self { folder: folder.to_owned(), database, keyspaces })
+        Ok(Self { folder: folder.to_owned(), database, memtable: memory.memtable, keyspaces })
     }
 
     /// Applies changes; they are with the system, and if `is_synced` on the disk, when it returns.
@@ -123,6 +129,17 @@ impl Engine {
         self.database.persist(PersistMode::Buffer).map_err(Trouble::Write)?;
         if is_synced {
             self.database.persist(PersistMode::SyncData).map_err(Trouble::Sync)?;
+        }
+        self.rotate().map_err(Trouble::Write)
+    }
+
+    /// Has large memtables written. The engine would do it by itself, but with a message to its thread for each commit until
+    /// that comes to it; with so many that there is no room for more, the thread would wait for itself.
+    fn rotate(&self) -> fjall::Result<()> {
+        for keyspace in &self.keyspaces {
+            if keyspace.tree.active_memtable().size() > self.memtable {
+                keyspace.rotate_memtable()?;
+            }
         }
         Ok(())
     }
@@ -180,10 +197,12 @@ impl Engine {
         each: &mut Each<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let (lower, upper) = keys::bounds(from, to);
+        let is_exact = *lower == *from && *upper == *to;
         for record in snapshot.range::<&[u8], _>(keyspace, lower..&*upper) {
             let (key, value) = record.into_inner().map_err(|error| error_of(&self.folder, error))?;
             let (key, value) = self.record(&key, &value)?;
-            if *key >= *from && *key < *to && each(&key, value).is_break() {
+            let is_inside = is_exact || (*key >= *from && *key < *to);
+            if is_inside && each(&key, value).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

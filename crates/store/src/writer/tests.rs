@@ -32,6 +32,8 @@ struct Puppet {
     has_more: Condvar,
     /// What the next commit answers instead of doing it.
     error: Mutex<Option<StoreError>>,
+    /// What the next scan answers instead of doing it.
+    unreadable: Mutex<Option<StoreError>>,
     commits: AtomicUsize,
     syncs: AtomicUsize,
     entered: AtomicUsize,
@@ -91,6 +93,9 @@ impl Store for Puppet {
     }
 
     fn scan(&self, from: &[u8], to: &[u8], each: &mut Each<'_>) -> Result<(), StoreError> {
+        if let Some(error) = lock(&self.unreadable).take() {
+            return Err(error);
+        }
         self.memory.scan(from, to, each)
     }
 
@@ -213,7 +218,7 @@ fn after_a_failure_nothing_is_reported_committed() {
         let (told, report) = reports.recv_timeout(PATIENCE).unwrap();
         assert!(told == shard && matches!(report, Report::Failed(error) if error == failure));
     }
-    assert!(matches!(reports.recv_timeout(PATIENCE).unwrap(), (B, Report::Read(Err(_)))));
+    assert!(matches!(reports.recv_timeout(PATIENCE).unwrap(), (B, Report::Unreadable { .. })));
     assert_eq!(submit(&writer, A, 2, |it| it.put(b"s3", b"c")), Room::Full);
     assert_eq!(writer.stop(), Err(failure));
     assert!(reports.try_recv().is_err());
@@ -291,12 +296,32 @@ fn reads_see_what_was_submitted_before() {
     let _ = submit(&writer, A, 1, |it| (0..10_u8).for_each(|index| it.put_new(&[b'm', index], &[index; 8])));
     writer.read(A, page(30));
     assert_eq!(committed(&reports), (A, 1));
-    let (A, Report::Read(Ok(found))) = reports.recv_timeout(PATIENCE).unwrap() else { panic!("no page") };
+    let (A, Report::Read(found)) = reports.recv_timeout(PATIENCE).unwrap() else { panic!("no page") };
     assert_eq!((found.records.len(), found.is_last), (3, false));
     assert_eq!((&found.records[2].key[..], &found.records[2].value[..]), (&b"m\x02"[..], &[2; 8][..]));
     writer.read(B, page(1_000));
-    let (B, Report::Read(Ok(found))) = reports.recv_timeout(PATIENCE).unwrap() else { panic!("no page") };
+    let (B, Report::Read(found)) = reports.recv_timeout(PATIENCE).unwrap() else { panic!("no page") };
     assert_eq!((found.records.len(), found.is_last), (10, true));
+}
+
+#[test]
+fn a_read_that_fails_is_told_and_nothing_else_stops() {
+    let store = Puppet::free();
+    let (writer, reports) = start(&store, two());
+    let _ = submit(&writer, A, 1, |it| it.put_new(b"m1", b"one"));
+    assert_eq!(committed(&reports), (A, 1));
+    *lock(&store.unreadable) = Some(StoreError::Failed { what: "a bad sector".into() });
+    writer.read(A, page(30));
+    let (A, Report::Unreadable { reader, error }) = reports.recv_timeout(PATIENCE).unwrap() else {
+        panic!("it was read")
+    };
+    assert_eq!(reader, page(30).reader);
+    assert!(error.to_string().contains("a bad sector"));
+    let _ = submit(&writer, A, 2, |it| it.put_new(b"m2", b"two"));
+    assert_eq!(committed(&reports), (A, 2));
+    writer.read(A, page(30));
+    let (A, Report::Read(found)) = reports.recv_timeout(PATIENCE).unwrap() else { panic!("no page") };
+    assert_eq!(found.records.len(), 2);
 }
 
 #[test]

@@ -282,8 +282,17 @@ fn session_cells(session: &Session) -> Vec<String> {
     ]
 }
 
-const DROP_COLUMNS: [&str; 8] =
-    ["CLIENT ID", "STATE", "TOTAL ", "SLOW ", "OFFLINE ", "QUEUE FULL ", "EXPIRED ", "TOO LARGE "];
+const DROP_COLUMNS: [&str; 9] = [
+    "CLIENT ID",
+    "STATE",
+    "TOTAL ",
+    "SLOW ",
+    "OFFLINE ",
+    "QUEUE FULL ",
+    "EXPIRED ",
+    "TOO LARGE ",
+    "DAMAGED ",
+];
 
 fn drop_cells(session: &Session) -> Vec<String> {
     let drops = &session.drops;
@@ -296,6 +305,7 @@ fn drop_cells(session: &Session) -> Vec<String> {
         drops.queue_full.to_string(),
         drops.expired.to_string(),
         drops.too_large.to_string(),
+        drops.damaged.to_string(),
     ]
 }
 

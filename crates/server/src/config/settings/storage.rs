@@ -37,6 +37,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Memory for what was read from the disk."
     ),
     integer!(
+        "memtable_bytes",
+        1_048_576..=1_073_741_824,
+        "bytes",
+        storage.memtable_bytes,
+        "Memory for what was written lately, for each of three groups of records; for moments it may be three times as \
+         much. More means fewer writes; 4 MiB is enough for small machines."
+    ),
+    integer!(
         "pending_bytes_max",
         65_536..=1_073_741_824,
         "bytes",
