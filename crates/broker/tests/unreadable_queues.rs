@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Arrival, ConnectRequest, Input, Page, PageRecord},
+    inspect::{
+        answer::{Answer, SessionReport},
+        question::{Asked, Question},
+    },
     limits::Settings,
     output::{Outbox, PageRequest},
     permissions::Permissions,
@@ -206,8 +210,24 @@ impl Bench {
         self.disk.keys().filter(|key| key[0] == kind::MESSAGE).cloned().collect()
     }
 
-    fn queued(&self) -> usize {
-        self.shard.session("sub").expect("it is kept").queued
+    fn queued(&mut self) -> u64 {
+        let queue = self.session("sub").queue;
+        queue.messages_in_memory + queue.messages_on_disk
+    }
+
+    fn damaged(&mut self, client_id: &str) -> u64 {
+        self.session(client_id).drops.damaged
+    }
+
+    /// What an operator would be told.
+    fn session(&mut self, client_id: &str) -> SessionReport {
+        let question = Question::Session { client_id: client_id.into() };
+        let asked = Box::new(Asked { ticket: 1, question });
+        self.shard.handle(self.now, Input::Asked(asked), &mut self.outbox);
+        match self.outbox.answers.pop().expect("every question is answered").answer {
+            Answer::Session(Some(session)) => *session,
+            other => panic!("{client_id}: {other:?}"),
+        }
     }
 }
 
@@ -231,7 +251,7 @@ fn a_client_whose_queue_cannot_be_read_is_told_and_gets_all_of_it_later() {
         3,
         "beside the first messages, after them, and again"
     );
-    assert_eq!(bench.shard.session("sub").map(|it| it.drops.damaged), Some(0));
+    assert_eq!(bench.damaged("sub"), 0);
 
     bench.is_readable = true;
     let sub = bench.connect("sub", false);
@@ -253,8 +273,7 @@ fn a_damaged_message_is_counted_and_the_others_come() {
     let mut expected = numbers(0..150);
     expected.retain(|number| !["40", "41", "99"].contains(&&**number));
     assert_eq!(bench.all_that_came(), expected);
-    let session = bench.shard.session("sub").unwrap();
-    assert_eq!((session.drops.damaged, session.queued), (3, 0));
+    assert_eq!((bench.damaged("sub"), bench.queued()), (3, 0));
     assert_eq!(bench.shard.counters().dropped_damaged, 3);
     assert!(bench.messages_on_disk().is_empty(), "the damaged records are taken away");
 }
@@ -279,7 +298,7 @@ fn a_message_whose_body_is_damaged_is_counted_and_the_others_come() {
         bench.came.clear();
         bench.connect(name, false);
         assert_eq!(bench.all_that_came(), expected);
-        assert_eq!(bench.shard.session(name).map(|it| it.drops.damaged), Some(2));
+        assert_eq!(bench.damaged(name), 2);
     }
     let is_left = |key: &&Vec<u8>| matches!(Key::decode(key), Some(Key::Message(..) | Key::Body(..)));
     assert_eq!(bench.disk.keys().filter(is_left).count(), 0);
