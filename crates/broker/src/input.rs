@@ -1,12 +1,14 @@
 //! What a shard is told.
 
+use std::sync::Arc;
+
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
     ids::{ConnectionId, ShardId},
     message::Message,
     output::PageReader,
-    permissions::Permissions,
+    permissions::{Permissions, rule_set::RuleSet},
     routing::mail::Mail,
 };
 
@@ -57,6 +59,8 @@ pub enum Input<'a> {
     Page(Page),
     /// How it stands with the storage.
     Storage(Storage),
+    /// New rules are in force, in the place of those with the same name. They count for living Sessions at once.
+    Rules(Arc<RuleSet>),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.

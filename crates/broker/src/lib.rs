@@ -25,6 +25,7 @@ mod reply;
 pub mod restore;
 mod restoring;
 pub mod retained;
+pub mod rights;
 pub mod routing;
 pub mod sessions;
 pub mod shard;

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod content;
+mod identity;
 pub mod key;
 pub mod record;
 pub mod traces;

@@ -9,6 +9,7 @@ use crate::{
     ids::ConnectionId,
     input::Decision,
     output::{Outbox, Reauthentication},
+    permissions::Permissions,
     state::State,
 };
 
@@ -57,6 +58,25 @@ impl State {
         }
     }
 
+    /// Gives a Client new rights; `false` if it has turned out to be another one, and is disconnected.
+    fn takes_rights(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        permissions: Permissions,
+        out: &mut Outbox,
+    ) -> bool {
+        let index = self.connection(id).session;
+        if self.settings.bind_client_id && !self.sessions[index].permissions.is_same_identity(&permissions) {
+            let reason = "re-authentication as another user";
+            self.disconnect(now, id, ReasonCode::NotAuthorized, reason, out);
+            return false;
+        }
+        self.give_rights(now, index, permissions, out);
+        self.withdraw_subscriptions(now, index, out);
+        true
+    }
+
     /// Takes the providers' answer.
     pub(crate) fn authenticated(
         &mut self,
@@ -74,7 +94,9 @@ impl State {
         let (code, data) = match decision {
             Decision::Grant { permissions, data } => {
                 extras.is_reauthenticating = false;
-                connection.permissions = permissions;
+                if !self.takes_rights(now, id, permissions, out) {
+                    return;
+                }
                 (ReasonCode::Success, data)
             }
             Decision::Challenge(data) => (ReasonCode::ContinueAuthentication, data),

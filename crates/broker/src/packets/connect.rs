@@ -37,6 +37,10 @@ impl State {
             self.refuse(id, &request, ReasonCode::PacketTooLarge, reason, out);
             return Vec::new();
         }
+        if let Some((code, reason)) = self.objection_to(now, &mut request) {
+            self.refuse(id, &request, code, reason, out);
+            return Vec::new();
+        }
         let changes = out.batch.len();
         let old = self.sessions.find(&request.client_id);
         if let Some(old_id) = old.and_then(|index| self.sessions[index].connection) {
@@ -72,9 +76,12 @@ impl State {
             (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
             _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
         };
+        let permissions = std::mem::take(&mut request.permissions);
         write_connack(&self.settings, &request, session_present, expiry_s, out.buffer(id));
         self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
         self.sessions[index].connection = Some(id);
+        self.give_rights(now, index, permissions, out);
+        self.withdraw_subscriptions(now, index, out);
         self.file_session(now, index, out);
         self.file_will(index, out);
         // A new Session or Will, or the end of an old one: no crash may take it back.
@@ -221,7 +228,6 @@ fn connection_of(
         last_packet: now,
         keep_alive_at: None,
         extras,
-        permissions: request.permissions,
         serial: 0,
         held: 0,
         held_publishes: 0,

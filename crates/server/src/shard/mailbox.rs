@@ -301,7 +301,7 @@ fn weight(mail: &Mail) -> usize {
     let messages = match mail {
         Mail::Bundle(bundle) => bundle.size(),
         Mail::Shares(shares) => shares.size(),
-        Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
+        Mail::Publish(message, _) | Mail::Retain(message, ..) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {
             GroupMail::Deliver { message, .. } | GroupMail::Return { message, .. } => message.size(),
