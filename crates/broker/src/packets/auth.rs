@@ -65,16 +65,28 @@ impl State {
         decision: Decision,
         out: &mut Outbox,
     ) {
-        let Some(connection) = self.find_connection(id) else { return };
+        if self.find_connection(id).is_none() {
+            return;
+        }
+        let (connection, session) = self.both(id);
+        let client_id = session.client_id.clone();
         let Some(extras) = connection.extras.as_deref_mut().filter(|extras| extras.is_reauthenticating)
         else {
             return;
         };
         let Some(method) = extras.authentication.clone() else { return };
         let (code, data) = match decision {
-            Decision::Grant { permissions, data } => {
+            Decision::Grant { permissions, data, terms } => {
                 extras.is_reauthenticating = false;
+                // The Session stays, so the Client must be the one it was.
+                let is_same = connection.permissions.subject().is_same_identity(permissions.subject());
+                if !is_same || terms.client_id.is_some_and(|id| id != client_id) {
+                    let reason = "re-authentication as somebody else";
+                    self.disconnect(now, id, ReasonCode::NotAuthorized, reason, out);
+                    return;
+                }
                 connection.permissions = permissions;
+                self.limit_stay(now, id, terms.valid_for);
                 (ReasonCode::Success, data)
             }
             Decision::Challenge(data) => (ReasonCode::ContinueAuthentication, data),
