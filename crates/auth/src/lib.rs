@@ -8,4 +8,14 @@
 
 pub mod authenticator;
 pub mod chain;
+pub mod chains;
+pub mod hashing;
+pub mod providers;
 pub mod rights;
+pub mod successes;
+pub mod throttle;
+
+mod recent;
+#[cfg(test)]
+mod testing;
+mod watched_file;

@@ -75,6 +75,7 @@ impl State {
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));
         }
+        self.forget_stay(id);
         self.tickets.forget(id);
         self.held.forget(id, serial);
         self.sessions[index].connection = None;

@@ -246,6 +246,7 @@ impl Handshake {
             will: connect.will.as_ref().map(|will| will_request(will, &client_id)),
             user_name: connect.user_name.map(Into::into),
             permissions: Permissions::default(),
+            valid_for: None,
             authentication: method.map(|method| Authentication { method, data: Vec::new() }),
             peer: self.peer.clone(),
             client_id,
@@ -264,7 +265,17 @@ impl Handshake {
             return Step::NeedBytes;
         };
         match decision {
-            Decision::Grant { permissions, data } => {
+            Decision::Grant { permissions, data, terms } => {
+                if let Some(client_id) = terms.client_id.filter(|id| *id != request.client_id) {
+                    if !request.is_assigned {
+                        let objection = (
+                            ReasonCode::ClientIdentifierNotValid,
+                            "the Client Identifier is not this user's",
+                        );
+                        return refuse_with(request.version, request.maximum_packet_size, objection);
+                    }
+                    request.client_id = client_id;
+                }
                 if let Some(will) = &request.will
                     && !may_leave(&permissions, will)
                 {
@@ -272,6 +283,7 @@ impl Handshake {
                     return refuse_with(request.version, request.maximum_packet_size, objection);
                 }
                 request.permissions = permissions;
+                request.valid_for = terms.valid_for;
                 if let Some(authentication) = &mut request.authentication {
                     authentication.data = data;
                 }

@@ -1,6 +1,6 @@
 //! What a shard is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dunlin_packet::version::ProtocolVersion;
 
@@ -154,6 +154,8 @@ pub struct ConnectRequest {
     pub user_name: Option<Box<str>>,
     /// What it may do.
     pub permissions: Permissions,
+    /// For how long it may stay; without end if there is nothing here.
+    pub valid_for: Option<Duration>,
     /// Extended authentication, if it took place (4.12).
     pub authentication: Option<Authentication>,
     /// Where it comes from, for the log.
@@ -180,6 +182,15 @@ pub struct Authentication {
     pub data: Vec<u8>,
 }
 
+/// On which terms a Client is let in. The default is: with the Client Identifier it has, for as long as it likes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The only Client Identifier it may have; one that came without is given this one.
+    pub client_id: Option<Box<str>>,
+    /// How long until it is disconnected, unless it authenticates again in time.
+    pub valid_for: Option<Duration>,
+}
+
 /// What the providers say about a Client.
 #[derive(Debug)]
 pub enum Decision {
@@ -189,6 +200,8 @@ pub enum Decision {
         permissions: Permissions,
         /// Authentication Data of the last step; empty for none.
         data: Vec<u8>,
+        /// On which terms.
+        terms: Terms,
     },
     /// The exchange goes on: AUTH 0x18 with this Authentication Data.
     Challenge(Vec<u8>),

@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod shard;
 pub mod slot;
 mod state;
+mod stays;
 pub mod subscriptions;
 mod timers;
 pub mod topics;

@@ -91,12 +91,6 @@ impl Permissions {
         !self.selection.limits_receive && !topic_name.as_str().starts_with('$')
     }
 
-    /// Whether `other` is the same identity: the same user name, or none as well. A Session belongs to one.
-    #[must_use]
-    pub fn is_same_identity(&self, other: &Self) -> bool {
-        self.subject.user_name == other.subject.user_name
-    }
-
     /// Whether every message may be delivered, from whatever topic.
     #[must_use]
     pub fn may_receive_everything(&self) -> bool {

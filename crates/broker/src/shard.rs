@@ -238,6 +238,7 @@ impl State {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
+                Timer::StayOver(id) => self.end_stay(now, id, out),
                 Timer::SessionExpiry(index) => {
                     self.sessions[index].expires_at = None;
                     self.end_session(now, index, out); // [MQTT-4.1.0-2]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_packet::topic::filter::TopicFilter;
 use dunlin_protocol::time::Instant;
+use foldhash::HashMap;
 
 use crate::{
     connection::Connection,
@@ -54,6 +55,8 @@ pub(crate) struct State {
     /// Clients to be disconnected at the end of this call, because they are too slow; with the serials of their connections.
     pub(crate) doomed: Vec<(ConnectionId, u32)>,
     pub(crate) timers: Timers,
+    /// When Clients that were let in for some time only must go. Connections without an end use no memory for it.
+    pub(crate) stays: HashMap<ConnectionId, Instant>,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
     pub(crate) restoring: Option<Box<Restoring>>,
@@ -96,6 +99,7 @@ impl State {
             refusing: Refusing::default(),
             doomed: Vec::new(),
             timers: Timers::default(),
+            stays: HashMap::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),
             restoring: None,

@@ -1,10 +1,12 @@
 //! One module a command.
 
+pub mod passwd;
 pub mod publish;
 pub mod subscribe;
 
 use clap::Subcommand;
 
+use crate::commands::passwd::PasswdArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::subscribe::SubscribeArgs;
 
@@ -17,6 +19,8 @@ pub enum Command {
     /// Subscribes to Topic Filters and prints the messages that come.
     #[command(name = "sub", disable_help_flag = true)]
     Subscribe(Box<SubscribeArgs>),
+    /// Adds a user to a password file, changes its password, or takes it out
+    Passwd(PasswdArgs),
 }
 
 impl Command {
@@ -26,6 +30,7 @@ impl Command {
         match self {
             Self::Publish(args) => publish::run(*args),
             Self::Subscribe(args) => subscribe::run(*args),
+            Self::Passwd(args) => passwd::run(args),
         }
     }
 }

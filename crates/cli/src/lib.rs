@@ -1,4 +1,5 @@
-//! The command-line tools of Dunlin: `pub` and `sub`, for scripts written for `mosquitto_pub` and `mosquitto_sub`.
+//! The command-line tools of Dunlin: `pub`, `sub` and `passwd`, for scripts written for `mosquitto_pub`, `mosquitto_sub` and
+//! `mosquitto_passwd`.
 //!
 //! The binary adds [`commands::Command`] to its own parser and exits with what [`commands::Command::run`] returns.
 

@@ -11,6 +11,7 @@ pub mod listen;
 mod lobby;
 mod log;
 mod process;
+pub mod rights;
 mod seats;
 pub mod serve;
 pub mod server;

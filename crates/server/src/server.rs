@@ -13,8 +13,11 @@ use std::{
     time::Duration,
 };
 
-use dunlin_auth::chain::Chain;
-use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
+use dunlin_auth::{chain::Chain, rights::rulebook::Rulebook};
+use dunlin_broker::{
+    ids::ShardId, limits::Settings, permissions::rule_set::RuleSet, routing::interests::Interests,
+    shard::Shard,
+};
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -23,7 +26,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    config::model::Config,
+    config::model::{Config, RightsConfig},
     counts::Counts,
     listen::{self, BoundSocket, ListenError, is_public},
     lobby::{
@@ -34,6 +37,7 @@ use crate::{
         refusals::Refusals,
     },
     process::raise_open_files_limit,
+    rights::{self, RightsError},
     seats::Seats,
     shard::{
         mailbox::Post,
@@ -53,6 +57,8 @@ use crate::{
 pub struct Server {
     addresses: Vec<SocketAddr>,
     desk: Arc<Desk>,
+    rights: RightsConfig,
+    rulebook: Arc<Rulebook>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
@@ -76,6 +82,9 @@ pub enum StartError {
          `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
+    /// The rules cannot be used: without them nobody may do anything.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
@@ -98,9 +107,12 @@ impl Server {
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
-        if chain.is_empty() && !config.server.allow_anonymous_public {
+        if chain.is_open() && !config.server.allow_anonymous_public {
             refuse_public(config)?;
         }
+        let rules = rights::read(&config.rights, chain.users())?;
+        let rulebook = Arc::new(Rulebook::new(Arc::clone(&rules)));
+        let chain = Arc::new(chain.with_rulebook(Arc::clone(&rulebook)));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -112,7 +124,6 @@ impl Server {
         let settings = Arc::new(settings);
         let (storage, last_run) = start_storage(config, count, &settings, &post)?;
         let (startup, ready) = std::sync::mpsc::channel();
-        let chain = Arc::new(chain);
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
         let (providers, requests) = mpsc::channel(WAITING_MAX);
         let around = Surroundings {
@@ -131,6 +142,8 @@ impl Server {
         let mut server = Self {
             addresses: sockets.iter().map(BoundSocket::address).collect(),
             counts: Arc::clone(&around.counts),
+            rights: config.rights.clone(),
+            rulebook,
             desk,
             shards: Vec::new(),
             storage,
@@ -139,7 +152,7 @@ impl Server {
             failed: Arc::new(Notify::new()),
             runtime: Some(runtime),
         };
-        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
+        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings, &rules)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
@@ -152,12 +165,14 @@ impl Server {
         pollers: impl ExactSizeIterator<Item = Poller>,
         around: &Surroundings,
         settings: &Arc<Settings>,
+        rules: &Arc<RuleSet>,
     ) -> Result<(), StartError> {
         let count = around.post.shards();
         let interests = Interests::new(count);
         for (number, poller) in (0..).zip(pollers) {
             let id = ShardId(number);
-            let shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            let mut shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            shard.put_rules(Arc::clone(rules));
             let thread = thread::start(id, shard, poller, around.clone(), Arc::clone(&self.failed))
                 .map_err(|source| StartError::Resources { what: "a shard", source })?;
             self.shards.push(thread);
@@ -248,6 +263,22 @@ impl Server {
     #[must_use]
     pub fn storage_statistics(&self) -> Option<&Statistics> {
         self.storage.as_deref().map(StorageLink::statistics)
+    }
+
+    /// Reads the rules again and puts them in force at once, for living Sessions as well: Subscriptions that are not
+    /// allowed any more are taken away, Clients whose users are gone are disconnected.
+    ///
+    /// # Errors
+    /// If they cannot be used; then those that were in force stay.
+    pub fn reload_rights(&self) -> Result<(), RightsError> {
+        let rules = rights::read(&self.rights, self.desk.chain.users()).inspect_err(|error| {
+            tracing::error!(%error, "the rules stay as they were");
+        })?;
+        tracing::info!(rules = rules.len(), "new rules are in force");
+        // First for those who come, then for those who are there: nobody slips through in between.
+        self.rulebook.swap(Arc::clone(&rules));
+        self.desk.post.change_rules(&rules);
+        Ok(())
     }
 
     /// Panics that were caught; anything but 0 is a fault of the program.

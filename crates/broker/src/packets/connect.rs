@@ -72,6 +72,7 @@ impl State {
         let (index, session_present) = self.open_session(now, old, &mut request, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
+        let valid_for = request.valid_for;
         let keep_alive_s = match (request.version, self.settings.server_keep_alive_s) {
             (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
             _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
@@ -91,6 +92,7 @@ impl State {
             self.hold_connack(id, batch, out);
         }
         self.arm_keep_alive(now, id);
+        self.limit_stay(now, id, valid_for);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
         unread

@@ -51,6 +51,12 @@ impl Subject {
             certificate: None,
         }
     }
+
+    /// Whether `other` is the same identity: the same user name, or none as well. A Session belongs to one.
+    #[must_use]
+    pub fn is_same_identity(&self, other: &Self) -> bool {
+        self.user_name == other.user_name
+    }
 }
 
 impl Default for Subject {

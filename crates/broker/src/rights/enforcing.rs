@@ -76,7 +76,8 @@ impl State {
         }
         let session = self.sessions.at(self.sessions.find(&request.client_id)?)?;
         let is_living = session.connection.is_some() || session.is_waited_for(now);
-        let is_foreign = session.has_owner && !session.permissions.is_same_identity(permissions);
+        let owner = session.permissions.subject();
+        let is_foreign = session.has_owner && !owner.is_same_identity(permissions.subject());
         if !self.settings.bind_client_id || !is_living || !is_foreign {
             return None;
         }
@@ -84,7 +85,7 @@ impl State {
             client_id = &*request.client_id,
             user = permissions.subject().user_name.as_deref(),
             address = %permissions.subject().address,
-            owner = session.permissions.subject().user_name.as_deref(),
+            owner = owner.user_name.as_deref(),
             "CONNECT refused: the Client Identifier belongs to another user"
         );
         Some((ReasonCode::NotAuthorized, "the Client Identifier belongs to another user"))

@@ -28,10 +28,13 @@ impl InForce {
     /// limits it.
     pub(crate) fn permissions(&self, identity: &Identity) -> Permissions {
         let rules = match identity.rules.as_deref() {
-            None => None,
-            name => self.sets.iter().find(|rules| rules.name() == name).or(self.sets.first()),
+            None => Arc::default(),
+            Some(name) => {
+                let known = self.sets.iter().find(|rules| rules.name() == Some(name));
+                known.or(self.sets.first()).map_or_else(|| Arc::new(RuleSet::open(name)), Arc::clone)
+            }
         };
-        Permissions::new(Arc::clone(&identity.subject), rules.cloned().unwrap_or_default())
+        Permissions::new(Arc::clone(&identity.subject), rules)
     }
 
     /// Brings rights that were given by an older set up to date.

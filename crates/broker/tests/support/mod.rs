@@ -75,6 +75,7 @@ impl World {
             will: None,
             user_name: None,
             permissions: Permissions::default(),
+            valid_for: None,
             authentication: None,
             peer: "nowhere".into(),
         };

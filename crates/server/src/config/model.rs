@@ -21,10 +21,21 @@ pub struct Config {
     pub broker: Settings,
     /// What `[limits]` has for the lobby.
     pub lobby: LobbyConfig,
+    /// `[rights]`, but for what the broker needs to know.
+    pub rights: RightsConfig,
     /// `[storage]`
     pub storage: StorageConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// Where the rules stand: in one file or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RightsConfig {
+    /// Our own rules.
+    pub rules_file: Option<PathBuf>,
+    /// An ACL file of mosquitto.
+    pub acl_file: Option<PathBuf>,
 }
 
 /// Where and how Sessions and messages are kept.
@@ -98,6 +109,7 @@ impl Default for Config {
             listeners: loopback_listeners(MQTT_PORT),
             broker: Settings::default(),
             lobby: LobbyConfig::default(),
+            rights: RightsConfig::default(),
             storage: StorageConfig::default(),
             log: LogConfig::default(),
         }

@@ -5,6 +5,7 @@ mod listener;
 mod log;
 mod mqtt;
 mod queue;
+mod rights;
 mod server;
 pub(super) mod setting;
 mod storage;
@@ -15,7 +16,7 @@ use super::model::ListenerConfig;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 7] = [
+pub(super) const TABLES: [Table; 8] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
@@ -34,6 +35,7 @@ pub(super) const TABLES: [Table; 7] = [
             end: |draft| draft.broker.queue_overflow_rules.push(draft.queue.clone()),
         }),
     },
+    one("rights", rights::SETTINGS),
     one("limits", limits::SETTINGS),
     one("storage", storage::SETTINGS),
     one("log", log::SETTINGS),

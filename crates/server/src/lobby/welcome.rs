@@ -127,8 +127,14 @@ impl Talk<'_> {
 
     async fn authenticate(&mut self, credentials: Credentials) -> Decision {
         self.client_id = Some(credentials.client_id.clone());
-        let question =
-            Question { credentials, peer: self.peer, listener: self.listener, is_reauthentication: false };
+        let question = Question {
+            credentials,
+            peer: self.peer,
+            listener: self.listener,
+            listener_name: Arc::default(),
+            certificate: None,
+            is_reauthentication: false,
+        };
         let decision = self.desk.chain.authenticate(&question, &mut self.exchange).await;
         if matches!(decision, Decision::Grant { .. }) {
             self.seat = self.desk.seats.take();

@@ -166,7 +166,14 @@ impl<M: Machine> Turns<M> {
             shard: self.shard,
             connection,
             serial,
-            question: Question { credentials, peer, listener, is_reauthentication: true },
+            question: Question {
+                credentials,
+                peer,
+                listener,
+                listener_name: std::sync::Arc::default(),
+                certificate: None,
+                is_reauthentication: true,
+            },
             exchange: exchange.unwrap_or_else(Exchange::default),
         };
         if self.around.providers.try_send(request).is_err() {

@@ -16,6 +16,7 @@ use std::{
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Decision, Page, Storage},
+    permissions::rule_set::RuleSet,
     routing::{group_mail::GroupMail, mail::Mail},
 };
 use dunlin_protocol::time::Instant;
@@ -47,6 +48,8 @@ pub(crate) struct Contents {
     pub(crate) storage: Vec<StorageNews>,
     /// All shards are restored: time to settle, with the last moment at which the Server is known to have run.
     pub(crate) settle: Option<Instant>,
+    /// New rules, the last ones at the end.
+    pub(crate) rules: Vec<Arc<RuleSet>>,
     /// Whether the Server shuts down.
     pub(crate) is_stopping: bool,
     /// Cost of the letters, in bytes.
@@ -221,6 +224,13 @@ impl Post {
     pub(crate) fn settle(&self, last_alive: Instant) {
         for shard in 0..self.shards() {
             self.post(ShardId(shard), |contents| contents.settle = Some(last_alive));
+        }
+    }
+
+    /// Puts rules in force in all shards.
+    pub(crate) fn change_rules(&self, rules: &Arc<RuleSet>) {
+        for shard in 0..self.shards() {
+            self.post(ShardId(shard), |contents| contents.rules.push(Arc::clone(rules)));
         }
     }
 

@@ -208,6 +208,7 @@ fn request() -> ConnectRequest {
         will: None,
         user_name: None,
         permissions: Permissions::default(),
+        valid_for: None,
         authentication: None,
         peer: "test".into(),
     }

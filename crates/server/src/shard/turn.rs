@@ -268,6 +268,9 @@ impl<M: Machine> Turns<M> {
         }
         self.settle = self.settle.or(self.inbox.settle.take());
         self.hear_storage();
+        for rules in std::mem::take(&mut self.inbox.rules) {
+            self.tell(None, Input::Rules(rules));
+        }
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
         for answer in std::mem::take(&mut self.inbox.answers) {

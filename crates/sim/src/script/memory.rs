@@ -9,7 +9,7 @@ use std::{
 use dunlin_broker::{
     handshake::{Credentials, Handshake, Step},
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, ConnectRequest, Decision, Input},
+    input::{Arrival, Cause, ConnectRequest, Decision, Input, Terms},
     limits::{Overflow, Settings},
     output::Outbox,
     permissions::Permissions,
@@ -330,7 +330,7 @@ fn judge(credentials: &Credentials) -> Decision {
 fn decide(method: Option<&str>, is_start: bool, data: &[u8]) -> Decision {
     match (method, is_start, data) {
         (None, _, _) | (Some(TEST_METHOD), false, b"3") => {
-            Decision::Grant { permissions: Permissions::default(), data: Vec::new() }
+            Decision::Grant { permissions: Permissions::default(), data: Vec::new(), terms: Terms::default() }
         }
         (Some(TEST_METHOD), true, b"1") => Decision::Challenge(b"2".to_vec()),
         (Some(TEST_METHOD), _, _) => Decision::Deny(ReasonCode::NotAuthorized),

@@ -3,7 +3,7 @@
 use dunlin_broker::limits::{OverflowRule, Settings};
 
 use crate::config::{
-    model::{ListenerConfig, LobbyConfig, LogConfig, ServerConfig, StorageConfig},
+    model::{ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig},
     value::{Kind, Value},
 };
 
@@ -19,6 +19,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) broker: Settings,
     pub(in crate::config) lobby: LobbyConfig,
     pub(in crate::config) storage: StorageConfig,
+    pub(in crate::config) rights: RightsConfig,
     pub(in crate::config) log: LogConfig,
 }
 

@@ -1,0 +1,3 @@
+//! One module for each kind of provider.
+
+pub mod password_file;
