@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use dunlin_auth::{
-    authenticator::{Authenticator, NextStep, Question, Verdict, VerdictFuture},
+    authenticator::{Authenticator, Grant, NextStep, Question, Verdict, VerdictFuture},
     chain::Chain,
 };
 use dunlin_packet::{

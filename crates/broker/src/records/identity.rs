@@ -8,7 +8,7 @@ use crate::{
         identity::Identity,
         subject::{CertificateFacts, Subject},
     },
-    records::content::Reader,
+    records::reader::Reader,
 };
 
 const USER_BIT: u8 = 0b0001;

@@ -11,10 +11,11 @@ use crate::{
     records::{
         batch::{Batch, What},
         content::{
-            self, InFlightState, MessageContent, MessageParts, Reader, SessionContent, TransitContent,
-            TransitParts, Version, WillContent,
+            self, InFlightState, MessageContent, MessageParts, SessionContent, TransitContent, TransitParts,
+            Version, WillContent,
         },
         key::{Key, Owner},
+        reader::Reader,
     },
     subscriptions::subscription::Subscription,
 };

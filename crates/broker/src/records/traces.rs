@@ -2,10 +2,9 @@
 
 use crate::{
     records::{
-        content::{
-            self, BodyContent, MessageContent, Reader, SessionContent, TransitContent, Version, WillContent,
-        },
+        content::{self, BodyContent, MessageContent, SessionContent, TransitContent, Version, WillContent},
         key::Key,
+        reader::Reader,
     },
     slot::slot_of,
 };
