@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "server")]
+mod explain;
+#[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
 mod store;
@@ -23,6 +25,8 @@ enum Command {
     Serve(serve::Serve),
     #[cfg(feature = "server")]
     Store(store::Store),
+    #[cfg(feature = "server")]
+    Explain(explain::Explain),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Tool(dunlin_cli::commands::Command),
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => dunlin_server::serve::serve(&arguments.into()),
         #[cfg(feature = "server")]
         Command::Store(arguments) => arguments.run(),
+        #[cfg(feature = "server")]
+        Command::Explain(arguments) => arguments.run(),
         #[cfg(feature = "cli")]
         Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }

@@ -3,7 +3,16 @@
 use std::sync::Arc;
 
 use dunlin_auth::rights::{acl_file::read_acl_file, error::RulesError, rules_file::read_rules_file};
-use dunlin_broker::permissions::rule_set::{RuleSet, Users};
+use dunlin_broker::permissions::{
+    Permissions,
+    rule_set::{RuleSet, Users},
+    ruling::Ground,
+    subject::Subject,
+};
+use dunlin_packet::{
+    qos::QoS,
+    topic::{filter::TopicFilter, name::TopicName},
+};
 
 use crate::config::model::RightsConfig;
 
@@ -33,4 +42,72 @@ pub fn read(config: &RightsConfig, users: Option<Users>) -> Result<Arc<RuleSet>,
         (Some(_), Some(_)) => return Err(RightsError::TwoFiles),
     };
     Ok(Arc::new(rules.with_users(users.map(Arc::new))))
+}
+
+/// What somebody wants to do, for [`explain`].
+#[derive(Clone, Copy, Debug)]
+pub enum Wish<'a> {
+    /// To publish such a message.
+    Publish {
+        /// The Topic Name.
+        topic: &'a str,
+        /// The QoS, 0 to 2.
+        qos: u8,
+        /// Whether it is retained.
+        retain: bool,
+    },
+    /// To subscribe.
+    Subscribe {
+        /// The Topic Filter.
+        filter: &'a str,
+        /// The QoS, 0 to 2.
+        qos: u8,
+    },
+    /// To get a message that a Subscription matches.
+    Receive {
+        /// The Topic Name.
+        topic: &'a str,
+    },
+}
+
+/// What the rules say, and which of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// Whether it is allowed.
+    pub is_allowed: bool,
+    /// File and line of the rule that decides, if one does.
+    pub rule: Option<(String, u32)>,
+    /// The same in words.
+    pub reason: String,
+}
+
+/// Says what `rules` make of a wish of `subject`.
+///
+/// # Errors
+/// If the wish is none: what is wrong with it, in words.
+pub fn explain(rules: Arc<RuleSet>, subject: Subject, wish: Wish<'_>) -> Result<Explanation, String> {
+    let qos_of = |value| QoS::from_value(value).ok_or_else(|| "the QoS is 0, 1 or 2".to_owned());
+    let name_of = |text| TopicName::parse(text).map_err(|error| format!("the topic {text:?}: {error}"));
+    let permissions = Permissions::new(Arc::new(subject), rules);
+    let ruling = match wish {
+        Wish::Publish { topic, qos, retain } => {
+            permissions.may_publish(name_of(topic)?, qos_of(qos)?, retain)
+        }
+        Wish::Subscribe { filter, qos } => {
+            let parsed = TopicFilter::parse(filter);
+            let parsed = parsed.map_err(|error| format!("the Topic Filter {filter:?}: {error}"))?;
+            permissions.may_subscribe(parsed, qos_of(qos)?)
+        }
+        Wish::Receive { topic } => permissions.may_receive(name_of(topic)?),
+    };
+    let rule = match ruling.ground() {
+        Ground::Rule { file, line } => Some((file.to_owned(), line)),
+        _ => None,
+    };
+    let reason = match (&rule, ruling.is_allowed()) {
+        (Some((file, line)), true) => format!("the rule at {file}:{line} allows it"),
+        (Some((file, line)), false) => format!("the rule at {file}:{line} denies it"),
+        (None, _) => ruling.ground().to_string(),
+    };
+    Ok(Explanation { is_allowed: ruling.is_allowed(), rule, reason })
 }

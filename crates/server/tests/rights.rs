@@ -343,6 +343,31 @@ fn a_client_identifier_belongs_to_its_user() {
     ping(&mut by_root().unwrap());
 }
 
+/// The owner of a Session and the publisher of a Retained Message are known after a restart; so is what a Will needs.
+#[test]
+fn what_is_kept_remembers_whose_it_is() {
+    let world = World::durable(2, MAY_PUBLISH);
+    let mut client = ann(&world, Way { will: Some(("t/x", 3_600)), ..KEPT }).unwrap();
+    assert!(!try_publish(&mut client, "t/x", true, None).is_error());
+    leave(&world, client);
+    let mut world = world.restarted("");
+    let has_retained = |world: &World, client_id: &str| {
+        let mut late = enter(&world.server, "root", client_id, KEPT).unwrap();
+        let mut root = enter(&world.server, "root", "root-1", KEPT).unwrap();
+        assert!(!try_publish(&mut root, "base/end", true, None).is_error());
+        subscribe_to_both(&mut late, "t/x", "base/+");
+        sees(&mut late, "t/x")
+    };
+    assert!(!has_retained(&world, "late-1"));
+    assert_eq!(enter(&world.server, "root", ANN, KEPT).unwrap_err(), ReasonCode::NotAuthorized);
+    let anew = Way { clean_start: true, ..KEPT };
+    ping(&mut ann(&world, anew).unwrap());
+    assert!(!world.watcher_sees("t/x"), "the end of her Session sends no Will");
+    // The right is back, and so is what she has set.
+    world.change(MAY_PUBLISH);
+    assert!(has_retained(&world, "late-2"));
+}
+
 /// 3.x cannot be told: what it may not publish is acknowledged and dropped, SUBACK of 3.1.1 says 0x80.
 #[test]
 fn an_older_client_is_answered_as_far_as_it_can_be() {

@@ -76,7 +76,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     users: Arc<Mutex<HashSet<Box<str>>>>,
     rules: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What is special in a CONNECT.
@@ -95,19 +95,40 @@ impl World {
     /// A Server with these rules beside the basic ones.
     pub(crate) fn new(shards: u8, rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::start(folder, false, shards, rules)
+    }
+
+    /// The same, and what it keeps is on the disk.
+    pub(crate) fn durable(shards: u8, rules: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start(folder, true, shards, rules)
+    }
+
+    /// Stops the Server of [`durable`](Self::durable) and starts one with the same data, but other rules.
+    pub(crate) fn restarted(self, rules: &str) -> Self {
+        let Self { watcher, mut server, folder, .. } = self;
+        let shards = server.shards();
+        drop(watcher);
+        server.stop();
+        drop(server);
+        Self::start(folder, true, shards, rules)
+    }
+
+    fn start(folder: TempDir, is_durable: bool, shards: u8, rules: &str) -> Self {
         let file = folder.path().join("rules.toml");
         fs::write(&file, format!("{rules}\n{BASE}")).unwrap();
         let users: HashSet<Box<str>> = ["ann".into(), "root".into()].into();
         let users = Arc::new(Mutex::new(users));
         let mut config = Config::default();
         config.server.shards = shards;
+        config.server.data_dir = is_durable.then(|| folder.path().join("data"));
         config.rights.rules_file = Some(file.clone());
         let chain = Chain::new(vec![Box::new(List(Arc::clone(&users)))]);
         let server = in_process::start_with(config, chain).unwrap();
         let mut watcher = enter(&server, "root", "watcher", KEPT).unwrap();
         watcher.subscribe("t/#", QoS::AtLeastOnce);
         watcher.subscribe("base/#", QoS::AtLeastOnce);
-        Self { server, watcher, users, rules: file, _folder: folder }
+        Self { server, watcher, users, rules: file, folder }
     }
 
     /// Puts other rules in force beside the basic ones.
