@@ -14,10 +14,10 @@ use toml::{
 
 use super::{
     error::{ConfigError, Mistake, nearest},
-    model::{Config, ListenerConfig, MQTT_PORT, loopback_listeners},
+    model::{Config, ListenerConfig, ListenerKind, MQTT_PORT, loopback_listeners},
     settings::{
         TABLES,
-        setting::{Draft, Table},
+        setting::{Draft, Objection, Table},
     },
 };
 
@@ -28,7 +28,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--bind`, as often as given; these addresses replace the listeners of the file.
     pub bind: Vec<IpAddr>,
-    /// `--port`, for each listener.
+    /// `--port`, for each listener of kind `tcp`.
     pub port: Option<u16>,
     /// `--data-dir`
     pub data_dir: Option<PathBuf>,
@@ -52,11 +52,15 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
         }
     };
     if !flags.bind.is_empty() {
-        let listener = |&bind| ListenerConfig { bind, ..ListenerConfig::default() };
-        config.listeners = flags.bind.iter().map(listener).collect();
+        let listener = |(number, &bind): (usize, &IpAddr)| {
+            let name = if number == 0 { "tcp".to_owned() } else { format!("tcp-{}", number + 1) };
+            ListenerConfig { bind, name, ..ListenerConfig::default() }
+        };
+        config.listeners = flags.bind.iter().enumerate().map(listener).collect();
     }
     if let Some(port) = flags.port {
-        config.listeners.iter_mut().for_each(|listener| listener.port = port);
+        let plain = |listener: &&mut ListenerConfig| listener.kind == ListenerKind::Tcp;
+        config.listeners.iter_mut().filter(plain).for_each(|listener| listener.port = port);
     }
     if let Some(data_dir) = &flags.data_dir {
         config.server.data_dir = Some(data_dir.clone());
@@ -90,11 +94,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, storage, log, .. } = draft;
+    let Draft { server, mut listeners, broker, lobby, tls, storage, log, .. } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    Ok(Config { server, listeners, broker, lobby, storage, log })
+    Ok(Config { server, listeners, broker, lobby, tls, storage, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -135,8 +139,15 @@ impl Reader<'_> {
         };
         let list = table.list.as_ref().expect("there may be several of this table");
         (list.begin)(&mut self.draft);
+        let mistakes = self.mistakes.len();
         self.table(table, values);
-        (list.end)(&mut self.draft);
+        if self.mistakes.len() > mistakes {
+            return;
+        }
+        if let Err(Objection { key, found, expected }) = (list.end)(&mut self.draft) {
+            let span = values.iter().find(|(other, _)| &**other.get_ref() == key).map(|(key, _)| key.span());
+            self.mistake(span.unwrap_or(value.span()), found, expected);
+        }
     }
 
     fn table(&mut self, table: &Table, values: &DeTable<'_>) {

@@ -8,30 +8,31 @@ mod queue;
 mod server;
 pub(super) mod setting;
 mod storage;
+mod tls;
 
 use dunlin_broker::limits::OverflowRule;
 
-use super::model::ListenerConfig;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 7] = [
+pub(super) const TABLES: [Table; 8] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
         settings: listener::SETTINGS,
-        list: Some(List {
-            begin: |draft| draft.listener = ListenerConfig::default(),
-            end: |draft| draft.listeners.push(draft.listener.clone()),
-        }),
+        list: Some(List { begin: listener::begin, end: listener::end }),
     },
+    one("tls", tls::SETTINGS),
     one("mqtt", mqtt::SETTINGS),
     Table {
         name: "queue",
         settings: queue::SETTINGS,
         list: Some(List {
             begin: |draft| draft.queue = OverflowRule::default(),
-            end: |draft| draft.broker.queue_overflow_rules.push(draft.queue.clone()),
+            end: |draft| {
+                draft.broker.queue_overflow_rules.push(draft.queue.clone());
+                Ok(())
+            },
         }),
     },
     one("limits", limits::SETTINGS),

@@ -3,11 +3,12 @@
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 use dunlin_broker::limits::Overflow;
+use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
 use toml::de::DeValue;
 use tracing::Level;
 
-use super::durability::Durability;
+use super::{durability::Durability, model::ListenerKind};
 
 /// What may stand behind the `=`.
 pub(super) enum Kind {
@@ -23,6 +24,12 @@ pub(super) enum Kind {
     Address,
     /// A string with a Topic Filter.
     Filter,
+    /// A string, or a list of strings, none of them empty.
+    Texts,
+    /// A list of strings with ranges of IP addresses.
+    Networks,
+    /// A string with the mode of a file, in octal digits.
+    Mode,
 }
 
 /// A value that fits its [`Kind`].
@@ -31,6 +38,8 @@ pub(super) enum Value {
     Boolean(bool),
     Text(String),
     Address(IpAddr),
+    Texts(Vec<String>),
+    Networks(Vec<IpNetwork>),
 }
 
 impl Kind {
@@ -67,6 +76,15 @@ impl Kind {
             (Kind::Address, DeValue::String(text)) => {
                 text.parse().map(Value::Address).map_err(|_| "not an IP address")
             }
+            (Kind::Texts, _) => Ok(Value::Texts(texts(value)?)),
+            (Kind::Networks, _) => {
+                let networks = texts(value)?.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+                networks.map(Value::Networks).map_err(|_| "not made of ranges of IP addresses")
+            }
+            (Kind::Mode, DeValue::String(text)) => match u64::from_str_radix(text, 8) {
+                Ok(mode) if mode <= 0o777 => Ok(Value::Integer(mode)),
+                _ => Err("not the mode of a file"),
+            },
             _ => Err("of another type"),
         }
     }
@@ -89,6 +107,11 @@ impl Kind {
             Kind::Filter => {
                 "a Topic Filter in quotes, such as \"sensor/+/alarm\", not a shared one".to_owned()
             }
+            Kind::Texts => "a string in quotes, or a list of them, such as [\"a\", \"b\"]".to_owned(),
+            Kind::Networks => {
+                "a list of addresses and ranges of them, such as [\"10.0.0.0/8\", \"192.0.2.1\"]".to_owned()
+            }
+            Kind::Mode => "three octal digits in quotes, such as \"660\"".to_owned(),
         }
     }
 
@@ -104,7 +127,24 @@ impl Kind {
             }
             Kind::Address => "an IP address".to_owned(),
             Kind::Filter => "a Topic Filter".to_owned(),
+            Kind::Texts => "a string or a list of strings".to_owned(),
+            Kind::Networks => "a list of IP addresses and ranges".to_owned(),
+            Kind::Mode => "octal digits".to_owned(),
         }
+    }
+}
+
+/// One string or several, none of them empty.
+fn texts(value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+    let text = |value: &DeValue<'_>| match value {
+        DeValue::String(text) if text.is_empty() => Err("empty"),
+        DeValue::String(text) if text.contains('\0') => Err("not a text without NUL"),
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err("of another type"),
+    };
+    match value {
+        DeValue::Array(values) => values.iter().map(|value| text(value.get_ref())).collect(),
+        value => Ok(vec![text(value)?]),
     }
 }
 
@@ -146,6 +186,48 @@ impl Value {
 
     pub(super) fn path(self) -> Option<PathBuf> {
         Some(PathBuf::from(self.text()))
+    }
+
+    pub(super) fn some_integer<T: TryFrom<u64>>(self) -> Option<T> {
+        Some(self.integer())
+    }
+
+    pub(super) fn texts(self) -> Vec<String> {
+        match self {
+            Value::Texts(texts) => texts,
+            _ => unreachable!("a setting of kind Texts"),
+        }
+    }
+
+    pub(super) fn paths(self) -> Vec<PathBuf> {
+        self.texts().into_iter().map(PathBuf::from).collect()
+    }
+
+    pub(super) fn networks(self) -> Vec<IpNetwork> {
+        match self {
+            Value::Networks(networks) => networks,
+            _ => unreachable!("a setting of kind Networks"),
+        }
+    }
+
+    pub(super) fn listener_kind(self) -> ListenerKind {
+        let word = self.text();
+        ListenerKind::ALL
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .expect("the words of the setting are kinds")
+    }
+
+    pub(super) fn client_certificates(self) -> ClientCertificates {
+        match self.text().as_str() {
+            "optional" => ClientCertificates::Optional,
+            "required" => ClientCertificates::Required,
+            _ => ClientCertificates::Off,
+        }
+    }
+
+    pub(super) fn tls_1_3_chosen(self) -> bool {
+        self.text() == "1.3"
     }
 
     pub(super) fn qos(self) -> QoS {
