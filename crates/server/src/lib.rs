@@ -3,6 +3,7 @@
 //! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
 //! `process.rs` only.
 
+pub mod authentication;
 mod clock;
 pub mod config;
 mod counts;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,6 +16,7 @@ pub(crate) struct BoundSocket {
     socket: Socket,
     address: SocketAddr,
     backlog: i32,
+    name: Arc<str>,
 }
 
 /// Why the Server cannot listen; its text says what to do.
@@ -56,7 +58,8 @@ fn bind_once(listeners: &[ListenerConfig]) -> Result<Vec<BoundSocket>, ListenErr
                     free_port = Some(address.port());
                 }
                 let backlog = i32::try_from(listener.backlog).unwrap_or(i32::MAX);
-                bound.push(BoundSocket { socket, address, backlog });
+                let name = listener.name.as_str().into();
+                bound.push(BoundSocket { socket, address, backlog, name });
             }
             Err(source) if listener.is_optional && has_no_such_address(&source) => {}
             Err(source) => return Err(ListenError { address, source }),
@@ -90,6 +93,11 @@ impl BoundSocket {
     /// The address, with the port that was chosen.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// As the configuration calls the listener.
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Opens the door.

@@ -6,14 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use dunlin_auth::chain::Chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    authentication,
     config::{
         durability::Durability,
         load::{Flags, load},
-        model::{Config, MQTT_PORT},
+        model::{Config, ListenerConfig, MQTT_PORT},
     },
     listen::is_public,
     log,
@@ -44,7 +44,7 @@ fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let mut server = Server::start(config, Chain::default())?;
+    let mut server = Server::start(config, authentication::chains(config)?)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
     let screen = Screen { config, addresses: server.addresses(), shards: server.shards() };
@@ -136,12 +136,25 @@ impl Screen<'_> {
         vec![folder, promise]
     }
 
-    fn who_may_connect(&self) -> &'static str {
-        if self.addresses.iter().any(|address| is_public(address.ip())) {
+    fn who_may_connect(&self) -> String {
+        let listeners = &self.config.listeners;
+        let asks = |listener: &&ListenerConfig| listener.auth.as_ref().is_none_or(|names| !names.is_empty());
+        let is_anonymous = |listener: &&ListenerConfig| listener.allow_anonymous == Some(true);
+        if !self.config.auths.is_empty() && listeners.iter().all(|listener| asks(&listener)) {
+            let names: Vec<_> = self.config.auths.iter().map(|provider| &*provider.name).collect();
+            let others = if listeners.iter().any(|listener| is_anonymous(&listener)) {
+                ", and Clients that do not say who they are"
+            } else {
+                ""
+            };
+            return format!("Clients that are known to {}{others}", names.join(", "));
+        }
+        let everybody = if self.addresses.iter().any(|address| is_public(address.ip())) {
             "ANYBODY who can reach it, without a password"
         } else {
             "everybody on this machine, without a password"
-        }
+        };
+        everybody.to_owned()
     }
 
     /// What the tools must be told to find this Server.

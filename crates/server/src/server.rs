@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use dunlin_auth::chain::Chain;
+use dunlin_auth::chains::Chains;
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
@@ -22,8 +22,9 @@ use tokio::{
 };
 
 use crate::{
+    authentication,
     clock::Clock,
-    config::model::Config,
+    config::model::{Config, ListenerConfig},
     counts::Counts,
     listen::{self, BoundSocket, ListenError, is_public},
     lobby::{
@@ -71,8 +72,8 @@ pub enum StartError {
     /// Strangers could do everything.
     #[error(
         "other machines can reach {0}, and nobody is asked for a password: anybody there could read and \
-         write everything; listen on 127.0.0.1, or allow it with --allow-anonymous or \
-         `allow_anonymous_public = true` in [server]"
+         write everything; add users with `dunlin passwd -c FILE USER` and an [[auth]] with that file, or listen on \
+         127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
     /// The data folder cannot be used.
@@ -96,10 +97,9 @@ impl Server {
     ///
     /// # Errors
     /// Each [`StartError`].
-    pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
-        if chain.is_empty() && !config.server.allow_anonymous_public {
-            refuse_public(config)?;
-        }
+    pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
+        let chains = Arc::new(chains.into());
+        refuse_public(config, &chains)?;
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -111,7 +111,6 @@ impl Server {
         let settings = Arc::new(settings);
         let (storage, last_run) = start_storage(config, count, &settings, &post)?;
         let (startup, ready) = std::sync::mpsc::channel();
-        let chain = Arc::new(chain);
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
         let (providers, requests) = mpsc::channel(WAITING_MAX);
         let around = Surroundings {
@@ -124,8 +123,13 @@ impl Server {
             storage: storage.clone(),
             startup,
         };
-        let desk = desk(config, &around, &settings, &chain);
-        runtime.spawn(reauthentication::serve(requests, chain, Arc::clone(&post), desk.connect_timeout));
+        let desk = desk(config, &around, &settings, &chains);
+        runtime.spawn(reauthentication::serve(
+            requests,
+            Arc::clone(&chains),
+            Arc::clone(&post),
+            desk.connect_timeout,
+        ));
         let mut server = Self {
             addresses: sockets.iter().map(BoundSocket::address).collect(),
             counts: Arc::clone(&around.counts),
@@ -141,6 +145,7 @@ impl Server {
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
+        server.spawn(authentication::keep_up_to_date(chains, server.stop.subscribe()));
         server.open_doors(sockets)?;
         Ok(server)
     }
@@ -217,7 +222,8 @@ impl Server {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
-            let listener = Listener::new(socket.listen()?)
+            let name = socket.name();
+            let listener = Listener::new(socket.listen()?, name)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
             runtime.spawn(accept(Arc::clone(&self.desk), listener, self.stop.subscribe()));
         }
@@ -297,8 +303,17 @@ impl Drop for Server {
     }
 }
 
-fn refuse_public(config: &Config) -> Result<(), StartError> {
-    match config.listeners.iter().find(|listener| is_public(listener.bind)) {
+/// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.
+fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
+    if config.server.allow_anonymous_public {
+        return Ok(());
+    }
+    let is_unmeant = |listener: &&ListenerConfig| {
+        is_public(listener.bind)
+            && listener.allow_anonymous != Some(true)
+            && chains.of(&listener.name).is_open()
+    };
+    match config.listeners.iter().find(is_unmeant) {
         None => Ok(()),
         Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
@@ -353,10 +368,10 @@ fn connections_max(config: &Config) -> u32 {
     }
 }
 
-fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain: &Arc<Chain>) -> Arc<Desk> {
+fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains: &Arc<Chains>) -> Arc<Desk> {
     Arc::new(Desk {
         settings: Arc::clone(settings),
-        chain: Arc::clone(chain),
+        chains: Arc::clone(chains),
         post: Arc::clone(&around.post),
         seats: Arc::clone(&around.seats),
         half_open: HalfOpen::new(&config.lobby),

@@ -14,11 +14,12 @@ use toml::{
 
 use super::{
     error::{ConfigError, Mistake, nearest},
-    model::{Config, ListenerConfig, MQTT_PORT, loopback_listeners},
+    model::{Config, ListenerConfig, ListenerKind, MQTT_PORT, loopback_listeners},
     settings::{
         TABLES,
-        setting::{Draft, Table},
+        setting::{Draft, Objection, Table},
     },
+    value::Kind,
 };
 
 /// What the command line says; it goes over what the file says.
@@ -28,7 +29,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--bind`, as often as given; these addresses replace the listeners of the file.
     pub bind: Vec<IpAddr>,
-    /// `--port`, for each listener.
+    /// `--port`, for each listener of kind `tcp`.
     pub port: Option<u16>,
     /// `--data-dir`
     pub data_dir: Option<PathBuf>,
@@ -52,11 +53,15 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
         }
     };
     if !flags.bind.is_empty() {
-        let listener = |&bind| ListenerConfig { bind, ..ListenerConfig::default() };
-        config.listeners = flags.bind.iter().map(listener).collect();
+        let listener = |(number, &bind): (usize, &IpAddr)| {
+            let name = if number == 0 { "tcp".to_owned() } else { format!("tcp-{}", number + 1) };
+            ListenerConfig { bind, name, ..ListenerConfig::default() }
+        };
+        config.listeners = flags.bind.iter().enumerate().map(listener).collect();
     }
     if let Some(port) = flags.port {
-        config.listeners.iter_mut().for_each(|listener| listener.port = port);
+        let plain = |listener: &&mut ListenerConfig| listener.kind == ListenerKind::Tcp;
+        config.listeners.iter_mut().filter(plain).for_each(|listener| listener.port = port);
     }
     if let Some(data_dir) = &flags.data_dir {
         config.server.data_dir = Some(data_dir.clone());
@@ -75,7 +80,10 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
 pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut reader = Reader { file, text, draft: Draft::default(), mistakes: Vec::new() };
     match DeTable::parse(text) {
-        Ok(document) => reader.document(document.get_ref()),
+        Ok(document) => {
+            reader.document(document.get_ref());
+            reader.names_of_providers(document.get_ref());
+        }
         Err(error) => {
             let found = error.message().to_owned();
             let expected = match &*found {
@@ -90,11 +98,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, storage, log, .. } = draft;
+    let Draft { server, mut listeners, broker, lobby, tls, auths, login, storage, log, .. } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    Ok(Config { server, listeners, broker, lobby, storage, log })
+    Ok(Config { server, listeners, broker, lobby, tls, auths, login, storage, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -127,6 +135,32 @@ impl Reader<'_> {
         }
     }
 
+    /// Listeners name only providers that there are.
+    fn names_of_providers(&mut self, document: &DeTable<'_>) {
+        let listeners = document.get("listener").and_then(|listeners| listeners.get_ref().as_array());
+        for listener in listeners.into_iter().flatten() {
+            let auth = listener.get_ref().as_table().and_then(|listener| listener.get("auth"));
+            let names = match auth.map(|auth| (auth, auth.get_ref())) {
+                Some((_, DeValue::Array(names))) => names.iter().collect(),
+                Some((name, _)) => vec![name],
+                None => Vec::new(),
+            };
+            for name in names {
+                let Some(text) = name.get_ref().as_str() else { continue };
+                let known = || self.draft.auths.iter().map(|provider| &*provider.name);
+                if known().any(|known| known == text) {
+                    continue;
+                }
+                let expected = match (known().next(), nearest(text, known())) {
+                    (None, _) => "an [[auth]] with this name; there is none".to_owned(),
+                    (_, Some(nearest)) => format!("the name of an [[auth]]; did you mean `{nearest}`?"),
+                    _ => format!("one of the names {}", known().collect::<Vec<_>>().join(", ")),
+                };
+                self.mistake(name.span(), format!("there is no provider `{text}`"), expected);
+            }
+        }
+    }
+
     fn one_of(&mut self, table: &Table, value: &Spanned<DeValue<'_>>) {
         let DeValue::Table(values) = value.get_ref() else {
             let keys: Vec<_> = table.keys().collect();
@@ -135,8 +169,15 @@ impl Reader<'_> {
         };
         let list = table.list.as_ref().expect("there may be several of this table");
         (list.begin)(&mut self.draft);
+        let mistakes = self.mistakes.len();
         self.table(table, values);
-        (list.end)(&mut self.draft);
+        if self.mistakes.len() > mistakes {
+            return;
+        }
+        if let Err(Objection { key, found, expected }) = (list.end)(&mut self.draft) {
+            let span = values.iter().find(|(other, _)| &**other.get_ref() == key).map(|(key, _)| key.span());
+            self.mistake(span.unwrap_or(value.span()), found, expected);
+        }
     }
 
     fn table(&mut self, table: &Table, values: &DeTable<'_>) {
@@ -149,7 +190,11 @@ impl Reader<'_> {
             match setting.kind.read(value.get_ref()) {
                 Ok(value) => (setting.set)(&mut self.draft, value),
                 Err(what) => {
-                    let found = format!("`{name}` is {}, which is {what}", self.excerpt(value.span()));
+                    let excerpt = match setting.kind {
+                        Kind::Secret(_) => "a secret".to_owned(),
+                        _ => self.excerpt(value.span()),
+                    };
+                    let found = format!("`{name}` is {excerpt}, which is {what}");
                     self.mistake(value.span(), found, setting.kind.expected());
                 }
             }
@@ -203,7 +248,7 @@ mod tests {
     use dunlin_packet::qos::QoS;
     use tracing::Level;
 
-    use super::*;
+    use super::{super::authentication::AuthKind, *};
 
     fn read(text: &str) -> Config {
         parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))
@@ -259,8 +304,10 @@ mod tests {
         for (table, setting) in
             TABLES.iter().flat_map(|table| table.settings.iter().map(move |it| (table, it)))
         {
-            let super::super::value::Kind::Integer(bounds) = &setting.kind else { continue };
-            let text = |number: u64| format!("{}\n{} = {number}\n", table.heading(), setting.key);
+            let Kind::Integer(bounds) = &setting.kind else { continue };
+            let text = |number: u64| {
+                format!("{}\n{} = {number}\n{}", table.heading(), setting.key, beside(table, setting.key))
+            };
             for number in [*bounds.start(), *bounds.end()] {
                 parse(Path::new("t"), &text(number)).unwrap_or_else(|error| panic!("{error}"));
             }
@@ -268,6 +315,17 @@ mod tests {
             assert_eq!(line, 2);
             assert!(found.ends_with("which is out of bounds"), "{found}");
         }
+    }
+
+    /// What must stand beside a key, so that its table is whole.
+    fn beside(table: &Table, key: &str) -> &'static str {
+        const PROVIDERS: [(AuthKind, &str); 3] = [
+            (AuthKind::PasswordFile, "kind = \"password_file\"\nfile = \"users\"\n"),
+            (AuthKind::Http, "kind = \"http\"\nurl = \"http://localhost\"\n"),
+            (AuthKind::Jwt, "kind = \"jwt\"\njwks_url = \"http://localhost\"\n"),
+        ];
+        let provider = PROVIDERS.iter().find(|(kind, _)| table.name == "auth" && kind.keys().contains(&key));
+        provider.map_or("", |(_, text)| text)
     }
 
     /// Text, line, column, what was found, what was expected.
@@ -294,11 +352,17 @@ mod tests {
             1,
             2,
             "unknown name `x`",
-            "one of the tables server, listener, mqtt, queue, limits, storage, log",
+            "one of the tables server, listener, tls, auth, mqtt, queue, limits, storage, log",
         ),
         ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
         ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
-        ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with bind, port, backlog"),
+        (
+            "listener = [1]",
+            1,
+            13,
+            "this listener is not a table",
+            "[[listener]] with name, kind, bind, port, backlog, path, owner, group, mode, certificate_file, key_file, client_certificates, client_ca_file, client_crl_file, tls_version_min, websocket_paths, websocket_origins, proxy_protocol, trusted_proxies, auth, allow_anonymous",
+        ),
         (
             "[mqtt]\nmaximum_qos = 3",
             2,
@@ -348,7 +412,94 @@ mod tests {
             "`data_dir` is \"\", which is empty",
             "a string in quotes, 1 to 4096 bytes long",
         ),
+        (
+            "[[auth]]\nfile = \"users\"",
+            1,
+            1,
+            "an [[auth]] without `kind`",
+            "`kind`, one of \"password_file\", \"scram\", \"certificate\", \"jwt\", \"http\"",
+        ),
+        (
+            "[[auth]]\nkind = \"password_file\"",
+            2,
+            1,
+            "a provider of kind `password_file` without `file`",
+            "`file = \"...\"`, a file of users; `dunlin passwd -c FILE USER` makes one",
+        ),
+        (
+            "[[auth]]\nkind = \"scram\"\nfile = \"users\"\nurl = \"http://x\"",
+            4,
+            1,
+            "`url` of a provider of kind `scram`",
+            "`kind = \"http\"` with it",
+        ),
+        (
+            "[[auth]]\nkind = \"jwt\"\nsecret = \"hush\"",
+            3,
+            10,
+            "`secret` is a secret, which is too short",
+            "a string in quotes, 16 to 65535 bytes long",
+        ),
+        (
+            "[[auth]]\nkind = \"jwt\"\nsecret_file = \"a\"\njwks_file = \"b\"",
+            2,
+            1,
+            "a provider of kind `jwt` with several kinds of keys",
+            "one of `secret`, `secret_file`, `public_key_file`, `jwks_file`, `jwks_url`; there may be several [[auth]]",
+        ),
+        (
+            "[[auth]]\nkind = \"certificate\"\n[[auth]]\nname = \"certificate\"\nkind = \"certificate\"",
+            4,
+            1,
+            "a second provider with the name `certificate`",
+            "a name of its own",
+        ),
+        (
+            "[[listener]]\nauth = [\"user\"]\n[[auth]]\nname = \"users\"\nkind = \"certificate\"",
+            2,
+            9,
+            "there is no provider `user`",
+            "the name of an [[auth]]; did you mean `users`?",
+        ),
+        (
+            "[[listener]]\nauth = \"users\"",
+            2,
+            8,
+            "there is no provider `users`",
+            "an [[auth]] with this name; there is none",
+        ),
     ];
+
+    #[test]
+    fn providers_are_read_with_their_kinds_and_names() {
+        let config = read(
+            "[[auth]]\nkind = \"jwt\"\nsecret = \"a secret of the tests\"\nissuers = \"i\"\n\
+             [[auth]]\nkind = \"http\"\nurl = \"http://x\"\non_failure = \"ignore\"\ncache_s = 0\n\
+             [[auth]]\nkind = \"http\"\nurl = \"http://y\"\n\
+             [[listener]]\nauth = [\"http_2\", \"jwt\"]\nallow_anonymous = true\n[[listener]]\nport = 1\n\
+             [limits]\nfailed_logins_free = 3\n",
+        );
+        let names: Vec<_> = config.auths.iter().map(|provider| &*provider.name).collect();
+        assert_eq!(names, ["jwt", "http", "http_2"]);
+        assert_eq!((config.auths[1].cache_s, config.auths[1].on_failure.word()), (Some(0), "ignore"));
+        let [first, second] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
+        assert_eq!(first.auth.as_deref(), Some(&["http_2".to_owned(), "jwt".to_owned()][..]));
+        assert_eq!((first.allow_anonymous, &second.auth, second.allow_anonymous), (Some(true), &None, None));
+        assert_eq!(config.login.failed_logins_free, 3);
+        assert!(!format!("{config:?}").contains("a secret of the tests"));
+    }
+
+    #[test]
+    fn a_line_with_a_secret_is_not_quoted() {
+        for text in [
+            "[[auth]]\nkind = \"jwt\"\nsecret = \"hush\"",
+            "[[auth]]\n authorization = \"hush\n",
+            "[[auth]]\nsecret = hush",
+        ] {
+            let error = parse(Path::new("test.toml"), text).unwrap_err().to_string();
+            assert!(!error.contains("hush") && error.contains("test.toml:"), "{error}");
+        }
+    }
 
     #[test]
     fn mistakes_say_where_what_and_what_else() {

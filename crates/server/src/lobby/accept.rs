@@ -31,7 +31,7 @@ pub(crate) async fn accept(desk: Arc<Desk>, listener: Listener, mut stop: watch:
             biased;
             _ = stop.changed() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => door.let_in(stream, peer, listener.address),
+                Ok((stream, peer)) => door.let_in(stream, peer, &listener),
                 Err(error) => door.trouble(&listener, &error).await,
             },
         }
@@ -43,6 +43,8 @@ pub(crate) struct Listener {
     socket: AsyncFd<mio::net::TcpListener>,
     /// `None` if it listens at several addresses.
     address: Option<SocketAddr>,
+    /// As the configuration calls it.
+    name: Arc<str>,
 }
 
 struct Door {
@@ -57,10 +59,10 @@ impl Listener {
     ///
     /// # Errors
     /// If the runtime cannot watch it.
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
+    pub(crate) fn new(listener: TcpListener, name: Arc<str>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let socket = watch_listener(mio::net::TcpListener::from_std(listener))?;
-        Ok(Self { socket, address: (!address.ip().is_unspecified()).then_some(address) })
+        Ok(Self { socket, address: (!address.ip().is_unspecified()).then_some(address), name })
     }
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
@@ -70,7 +72,7 @@ impl Listener {
 }
 
 impl Door {
-    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, listener: Option<SocketAddr>) {
+    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, door: &Listener) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let Some(permit) = self.desk.half_open.enter(peer.ip()) else {
             return self.desk.refusals.note(
@@ -83,12 +85,13 @@ impl Door {
             Ok(random) => random,
             Err(error) => return tracing::error!(%error, "no random numbers: the connection is closed"),
         };
-        let listener = match listener.map_or_else(|| stream.local_addr(), Ok) {
+        let listener = match door.address.map_or_else(|| stream.local_addr(), Ok) {
             Ok(listener) => listener,
             Err(error) => return tracing::debug!(%error, %peer, "the connection has failed already"),
         };
         let number = permit.number();
-        let stranger = Stranger { stream, peer, listener, random, permit };
+        let listener_name = Arc::clone(&door.name);
+        let stranger = Stranger { stream, peer, listener, listener_name, random, permit };
         let task = tokio::spawn(welcome(Arc::clone(&self.desk), stranger));
         self.desk.half_open.serve(number, task.abort_handle());
     }

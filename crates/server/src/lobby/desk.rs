@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dunlin_auth::chain::Chain;
+use dunlin_auth::chains::Chains;
 use dunlin_broker::limits::Settings;
 
 use crate::{seats::Seats, shard::mailbox::Post};
@@ -15,7 +15,7 @@ pub(crate) struct Desk {
     /// What the Server allows.
     pub(crate) settings: Arc<Settings>,
     /// Who may connect.
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) chains: Arc<Chains>,
     /// The way to the shards.
     pub(crate) post: Arc<Post>,
     /// How many Clients there may be.

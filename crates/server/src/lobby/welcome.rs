@@ -27,6 +27,8 @@ pub(super) struct Stranger {
     pub(super) peer: SocketAddr,
     /// Our address.
     pub(super) listener: SocketAddr,
+    /// The name of the listener.
+    pub(super) listener_name: Arc<str>,
     /// Random bits for an Assigned Client Identifier.
     pub(super) random: u128,
     /// Its place in the lobby.
@@ -49,6 +51,7 @@ struct Talk<'a> {
     line: &'a mut Line,
     peer: SocketAddr,
     listener: SocketAddr,
+    listener_name: Arc<str>,
     handshake: Handshake,
     exchange: Exchange,
     seat: Option<Seat>,
@@ -57,7 +60,7 @@ struct Talk<'a> {
 
 /// Serves a stranger; the time from the connection to the last verdict is limited.
 pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
-    let Stranger { stream, peer, listener, random, permit } = stranger;
+    let Stranger { stream, peer, listener, listener_name, random, permit } = stranger;
     let mut line = Line::new(stream);
     let deadline = Instant::now() + desk.connect_timeout;
     let mut talk = Talk {
@@ -65,6 +68,7 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
         line: &mut line,
         peer,
         listener,
+        listener_name,
         handshake: Handshake::new(Arc::clone(&desk.settings), peer.to_string().into(), random),
         exchange: Exchange::default(),
         seat: None,
@@ -79,8 +83,12 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
         }
     };
     let client_id = talk.client_id.take();
+    let exchange = std::mem::take(&mut talk.exchange);
     match outcome {
-        Outcome::Welcome { request, unread, seat } => hand_over(&desk, line, request, unread, seat, permit),
+        Outcome::Welcome { request, unread, seat } => {
+            let exchange = request.authentication.is_some().then_some(exchange);
+            hand_over(&desk, line, request, unread, seat, permit, exchange);
+        }
         Outcome::Refused { bytes, reason } => {
             desk.refusals.note(peer, client_id.as_deref(), &reason);
             part(line, &bytes).await;
@@ -127,9 +135,15 @@ impl Talk<'_> {
 
     async fn authenticate(&mut self, credentials: Credentials) -> Decision {
         self.client_id = Some(credentials.client_id.clone());
-        let question =
-            Question { credentials, peer: self.peer, listener: self.listener, is_reauthentication: false };
-        let decision = self.desk.chain.authenticate(&question, &mut self.exchange).await;
+        let question = Question {
+            credentials,
+            peer: self.peer,
+            listener: self.listener,
+            listener_name: Arc::clone(&self.listener_name),
+            certificate: None,
+            is_reauthentication: false,
+        };
+        let decision = self.desk.chains.authenticate(&question, &mut self.exchange).await;
         if matches!(decision, Decision::Grant { .. }) {
             self.seat = self.desk.seats.take();
             if self.seat.is_none() {
@@ -147,11 +161,13 @@ fn hand_over(
     unread: Vec<u8>,
     seat: Seat,
     permit: Permit,
+    exchange: Option<Exchange>,
 ) {
     match line.into_stream() {
         Ok(stream) => {
             let home = home_of(&request.client_id, desk.post.shards());
-            desk.post.admit(home, Admission { stream, request, unread, seat, permit: Some(permit) });
+            desk.post
+                .admit(home, Admission { stream, request, unread, seat, permit: Some(permit), exchange });
         }
         Err(error) => tracing::error!(%error, peer = %request.peer, "a connection cannot be handed over"),
     }

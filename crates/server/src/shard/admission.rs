@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use dunlin_auth::chain::Exchange;
 use dunlin_broker::input::ConnectRequest;
 
 use crate::{lobby::half_open::Permit, seats::Seat};
@@ -19,4 +20,6 @@ pub(crate) struct Admission {
     pub(crate) seat: Seat,
     /// It counts as half open until its home has taken it; `None` for one that came by another way.
     pub(crate) permit: Option<Permit>,
+    /// What its next authentication needs, if it came with a method (4.12.1).
+    pub(crate) exchange: Option<Exchange>,
 }

@@ -1,7 +1,6 @@
 //! The end of a turn: mail to the peers, one write for each connection that has something to say, and
 //! closing.
 
-use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
     handshake::Credentials,
     ids::ConnectionId,
@@ -150,10 +149,7 @@ impl<M: Machine> Turns<M> {
         let connection = asked.connection;
         let Some(slot) = self.connections.open(connection) else { return };
         let serial = slot.serial();
-        let (Ok(peer), Ok(listener)) = (slot.stream().peer_addr(), slot.stream().local_addr()) else {
-            return self.lost(connection, Cause::Failed);
-        };
-        let exchange = if asked.is_start { None } else { self.exchanges.remove(&connection) };
+        let exchange = self.exchanges.remove(&connection).unwrap_or_default();
         let credentials = Credentials {
             client_id: asked.client_id,
             user_name: None,
@@ -162,14 +158,11 @@ impl<M: Machine> Turns<M> {
             data: asked.data,
             is_continued: !asked.is_start,
         };
-        let request = Reauthentication {
-            shard: self.shard,
-            connection,
-            serial,
-            question: Question { credentials, peer, listener, is_reauthentication: true },
-            exchange: exchange.unwrap_or_else(Exchange::default),
-        };
-        if self.around.providers.try_send(request).is_err() {
+        let sent = exchange.question_again(credentials).is_some_and(|question| {
+            let request = Reauthentication { shard: self.shard, connection, serial, question, exchange };
+            self.around.providers.try_send(request).is_ok()
+        });
+        if !sent {
             let decision = Decision::Deny(ReasonCode::ServerBusy);
             self.tell(Some(connection), Input::Authenticated { connection, decision });
         }

@@ -150,6 +150,7 @@ impl Bench {
             unread: unread.to_vec(),
             seat: self.seats.take().unwrap(),
             permit: None,
+            exchange: None,
         };
         self.post.admit(self.turns.shard, admission);
     }

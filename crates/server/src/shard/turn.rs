@@ -11,7 +11,7 @@ use std::{
 use dunlin_auth::chain::Exchange;
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, Decision, Input, Storage},
+    input::{Arrival, Cause, Input, Storage},
     output::Outbox,
     routing::mail::Mail,
     shard::Shard,
@@ -114,7 +114,7 @@ pub(crate) struct Turns<M> {
     pub(super) drained: Vec<ConnectionId>,
     /// Connections that have been ended, with the time when they are cut at the latest.
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
-    /// What the providers remember of re-authentications under way.
+    /// What the providers remember of Clients that may authenticate again.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
@@ -292,7 +292,7 @@ impl<M: Machine> Turns<M> {
     }
 
     fn admit(&mut self, admission: Admission) {
-        let Admission { stream, request, unread, seat, permit: _left } = admission;
+        let Admission { stream, request, unread, seat, permit: _left, exchange } = admission;
         if self.stop_at.is_some() {
             return;
         }
@@ -303,6 +303,9 @@ impl<M: Machine> Turns<M> {
             return self.connections.remove(connection);
         }
         seat.keep();
+        if let Some(exchange) = exchange {
+            self.exchanges.insert(connection, exchange);
+        }
         self.outbox.open(connection);
         let arrival = Box::new(Arrival { connection, request: *request, unread });
         self.tell(Some(connection), Input::Arrived(arrival));
@@ -327,9 +330,7 @@ impl<M: Machine> Turns<M> {
         if self.connections.open_as(connection, serial).is_none_or(|slot| slot.is_ending) {
             return;
         }
-        if matches!(decision, Decision::Challenge(_)) {
-            self.exchanges.insert(connection, exchange);
-        }
+        self.exchanges.insert(connection, exchange);
         self.tell(Some(connection), Input::Authenticated { connection, decision });
     }
 
