@@ -8,3 +8,4 @@
 
 pub mod authenticator;
 pub mod chain;
+pub mod rights;

@@ -261,7 +261,10 @@ impl Handshake {
         };
         match decision {
             Decision::Grant { permissions, data } => {
-                let may_leave_will = |will: &WillRequest| permissions.may_publish(will.message.topic_name());
+                let may_leave_will = |will: &WillRequest| {
+                    let facts = will.message.facts();
+                    permissions.may_publish(will.message.topic_name(), facts.qos, facts.retain).is_allowed()
+                };
                 if !request.will.as_ref().is_none_or(may_leave_will) {
                     let objection =
                         (ReasonCode::NotAuthorized, "the Client may not publish to its Will Topic");

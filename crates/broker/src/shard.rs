@@ -198,6 +198,11 @@ impl State {
 
     fn take_mail(&mut self, now: Instant, from: ShardId, mail: Mail, out: &mut Outbox) {
         match mail {
+            Mail::Bundle(bundle) => {
+                for mut publication in bundle.publications() {
+                    self.publish_here(now, &mut publication, out);
+                }
+            }
             Mail::Publish(message, receipt) => {
                 self.take_receipt(from, receipt, out);
                 self.publish_here(now, &mut Publication::of_message(&message), out);

@@ -145,7 +145,7 @@ impl Saboteur {
     /// Whether a letter to another shard is lost.
     pub fn loses(&mut self, mail: &Mail) -> bool {
         let is_chance = match self.sabotage {
-            Sabotage::DropMail => matches!(mail, Mail::Publish(..)),
+            Sabotage::DropMail => matches!(mail, Mail::Publish(..) | Mail::Bundle(_)),
             Sabotage::DropRetainedMail => matches!(mail, Mail::Retain(..)),
             _ => false,
         };

@@ -134,7 +134,7 @@ impl State {
                 return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, &reason, out); // [MQTT-3.3.4-7]
             }
         }
-        let refusal = self.refusal(id, topic_name).or_else(|| {
+        let refusal = self.refusal(id, publish, topic_name).or_else(|| {
             let is_promised = publish.qos > QoS::AtMostOnce;
             let is_refused = is_promised && self.is_kept_out(topic_name)
                 || self.cannot_keep(topic_name, publish.qos, publish.retain);
@@ -199,13 +199,19 @@ impl State {
     }
 
     /// Why a well-formed message is not taken, if so.
-    fn refusal(&mut self, id: ConnectionId, topic_name: TopicName<'_>) -> Option<ReasonCode> {
+    fn refusal(
+        &mut self,
+        id: ConnectionId,
+        publish: &Publish<'_>,
+        topic_name: TopicName<'_>,
+    ) -> Option<ReasonCode> {
         let levels_max = self.settings.topic_levels_max as usize;
         let separators = topic_name.as_str().bytes().filter(|&byte| byte == b'/').count();
         if separators >= levels_max {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        if !self.connection(id).permissions.may_publish(topic_name) {
+        let permissions = &self.connection(id).permissions;
+        if !permissions.may_publish(topic_name, publish.qos, publish.retain).is_allowed() {
             return Some(ReasonCode::NotAuthorized);
         }
         None

@@ -103,7 +103,7 @@ impl State {
         }
         let subscriptions_max = settings.subscriptions_max as usize;
         let (connection, session) = self.both(id);
-        if !connection.permissions.may_subscribe(filter.without_share()) {
+        if !connection.permissions.may_subscribe(filter, request.options.qos).is_allowed() {
             return Err(ReasonCode::NotAuthorized);
         }
         if session.subscriptions() >= subscriptions_max {

@@ -3,7 +3,10 @@
 use crate::{
     ids::Receipt,
     message::Message,
-    routing::group_mail::{GroupMail, Member},
+    routing::{
+        bundle::Bundle,
+        group_mail::{GroupMail, Member},
+    },
     sessions::refusing::Refusal,
 };
 
@@ -11,6 +14,8 @@ use crate::{
 /// delivery is causal.
 #[derive(Debug)]
 pub enum Mail {
+    /// Small messages in a row, as [`Mail::Publish`] without a record.
+    Bundle(Bundle),
     /// A message for the Subscriptions of the receiving shard.
     Publish(Message, Receipt),
     /// A message with RETAIN, to the home of its topic: keep it, or forget the topic if the payload is empty.

@@ -1,5 +1,6 @@
 //! How a message finds those who want it.
 pub(crate) mod asks;
+pub mod bundle;
 pub mod group_mail;
 pub(crate) mod groups;
 pub mod interest;

@@ -9,7 +9,7 @@ use crate::{
     message::View,
     output::Outbox,
     records::{content::TransitParts, key::Key},
-    routing::{mail::Mail, target::Target},
+    routing::{bundle::Bundle, mail::Mail, target::Target},
     sessions::{keeping::is_worth_sharing, table::Sessions},
     slot::{home_of, slot_of},
     state::{Scratch, State},
@@ -60,7 +60,7 @@ impl State {
             let is_promised = keeping & peer.bit() != 0;
             let receipt =
                 self.file_transit(now, peer, is_promised, TransitParts::Publish, &publication.view, out);
-            out.routes[peer.index()].push(Mail::Publish(publication.keep(), receipt));
+            send_to(&mut out.routes[peer.index()], publication, receipt);
         }
         true
     }
@@ -174,6 +174,24 @@ impl State {
         self.retained.len() < self.settings.retained_messages_max as usize
             || self.retained.get(message.topic_name()).is_some()
     }
+}
+
+/// A message that has a record of its own, or is large, is a letter of its own.
+fn send_to(route: &mut Vec<Mail>, publication: &mut Publication<'_>, receipt: Receipt) {
+    if receipt != Receipt::NONE {
+        return route.push(Mail::Publish(publication.keep(), receipt));
+    }
+    if let Some(Mail::Bundle(bundle)) = route.last_mut()
+        && bundle.add(&publication.view)
+    {
+        return;
+    }
+    let mut bundle = Bundle::default();
+    route.push(if bundle.add(&publication.view) {
+        Mail::Bundle(bundle)
+    } else {
+        Mail::Publish(publication.keep(), receipt)
+    });
 }
 
 /// Finds the Sessions of this shard that get the message, each once.

@@ -277,6 +277,7 @@ impl std::fmt::Debug for Answer {
 /// What a letter costs in a mailbox: itself and the messages it keeps alive.
 fn weight(mail: &Mail) -> usize {
     let messages = match mail {
+        Mail::Bundle(bundle) => bundle.size(),
         Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {

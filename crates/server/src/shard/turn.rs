@@ -13,6 +13,7 @@ use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, Decision, Input, Storage},
     output::Outbox,
+    routing::mail::Mail,
     shard::Shard,
 };
 use dunlin_protocol::time::Instant;
@@ -342,8 +343,9 @@ impl<M: Machine> Turns<M> {
             if *count == 0 {
                 self.inbox.senders.pop_front();
             }
+            let looks = number % LETTERS_BETWEEN_LOOKS == 0 || matches!(mail, Mail::Bundle(_));
             self.tell(None, Input::Routed { from, mail });
-            if number % LETTERS_BETWEEN_LOOKS == 0 && self.began.elapsed() > TURN_TIME / 2 {
+            if looks && self.began.elapsed() > TURN_TIME / 2 {
                 return;
             }
         }
