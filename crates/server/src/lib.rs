@@ -15,4 +15,5 @@ mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
+mod socket_file;
 pub mod storage;

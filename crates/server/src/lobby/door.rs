@@ -85,7 +85,10 @@ impl Door {
 
 impl DoorTls {
     fn load(config: &ListenerConfig) -> Result<Self, FileError> {
-        let pair = |(certificate, key): (&_, &_)| KeyFiles { certificate: Clone::clone(certificate), key: Clone::clone(key) };
+        let pair = |(certificate, key): (&_, &_)| KeyFiles {
+            certificate: Clone::clone(certificate),
+            key: Clone::clone(key),
+        };
         let settings = TlsSettings {
             keys: config.certificate_files.iter().zip(&config.key_files).map(pair).collect(),
             client_certificates: config.client_certificates,

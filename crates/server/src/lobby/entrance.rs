@@ -2,11 +2,15 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use dunlin_broker::permissions::subject::CertificateFacts;
 use dunlin_net::{
     first_bytes::{self, Speech},
     http_head::{RequestHead, short_response},
     proxy_header::{ProxyHeader, ProxyTls},
-    tls::{certificate::Certificate, session::TlsSession},
+    tls::{
+        certificate::{Certificate, escaped},
+        session::TlsSession,
+    },
     websocket::{
         stream::{Role, WebSocket},
         upgrade,
@@ -15,7 +19,7 @@ use dunlin_net::{
 
 use crate::{config::model::ListenerKind, shard::admission::Origin};
 
-use super::{desk::Desk, door::Door, half_open::Permit, line::Line};
+use super::{certificates::facts, desk::Desk, door::Door, half_open::Permit, line::Line};
 
 /// Why a stranger does not get to MQTT.
 pub(super) enum Stopped {
@@ -95,14 +99,19 @@ impl Entrance<'_> {
             self.come_from(SocketAddr::new(addresses.source.ip().to_canonical(), addresses.source.port()))?;
         }
         if let Some(ProxyTls { is_verified: true, common_name: Some(name), .. }) = header.tls {
-            self.origin.certificate = Some(Arc::new(Certificate::named(&name)));
+            let facts = CertificateFacts {
+                subject: format!("CN={}", escaped(&name)).into(),
+                common_name: Some(name.into()),
+                ..CertificateFacts::default()
+            };
+            self.origin.certificate = Some(Arc::new(facts));
         }
         Ok(())
     }
 
     /// A proxy says that it comes from `peer`.
     fn come_from(&mut self, peer: SocketAddr) -> Result<(), Stopped> {
-        self.origin.peer = peer;
+        (self.origin.peer, self.origin.is_told_by_proxy) = (peer, true);
         if self.permit.pass_to(peer.ip()) {
             return Ok(());
         }
@@ -113,14 +122,11 @@ impl Entrance<'_> {
         *self.awaited = "end of the TLS handshake";
         let tls = self.door.tls.as_ref().expect("a listener that speaks TLS has certificates");
         let place = self.desk.tls_handshakes.enter_as_proxy(self.origin.peer.ip());
-        if let Some(place) = &place {
-            // Beyond the most handshakes the oldest is ended, so the task must be known.
-            self.desk.half_open.lend(self.permit.number(), |task| self.desk.tls_handshakes.serve(place.number(), task));
+        if let (Some(place), Some(task)) = (&place, self.desk.half_open.task(self.permit.number())) {
+            self.desk.tls_handshakes.serve(place.number(), task);
         }
-        let session = TlsSession::new(tls.config()).map_err(|error| Stopped::Refused {
-            answer: Vec::new(),
-            reason: format!("TLS: {error}"),
-        })?;
+        let session = TlsSession::new(tls.config())
+            .map_err(|error| Stopped::Refused { answer: Vec::new(), reason: format!("TLS: {error}") })?;
         if !self.line.start_tls(session).await? {
             return Err(Stopped::Gone);
         }
@@ -131,7 +137,7 @@ impl Entrance<'_> {
             if certificate.not_after < std::time::SystemTime::now() {
                 return refused("the certificate of the Client has expired".to_owned());
             }
-            self.origin.certificate = Some(Arc::new(certificate));
+            self.origin.certificate = Some(Arc::new(facts(certificate)));
         }
         Ok(())
     }

@@ -80,6 +80,11 @@ impl HalfOpen {
         }
     }
 
+    /// The task that serves `number`, so that it can be ended elsewhere, too.
+    pub(crate) fn task(&self, number: u64) -> Option<AbortHandle> {
+        self.lock().by_age.get(&number).cloned().flatten()
+    }
+
     /// Has the oldest leave; `false` if nobody is there.
     pub(crate) fn leave_oldest(&self) -> bool {
         let oldest = self.lock().by_age.pop_first();

@@ -53,11 +53,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         |is_only: &bool| quoted(&VERSIONS[usize::from(*is_only)]),
         "The oldest version of TLS that is spoken."),
     setting!("websocket_paths", Kind::Texts, "", listener.websocket_paths => texts
-        |paths: &Vec<String>| listed(paths),
+        |paths: &[String]| listed(paths),
         "The paths at which MQTT over WebSocket is."),
     setting!("websocket_origins", Kind::Texts, "", listener.websocket_origins => texts
         |origins: &Vec<String>| listed(origins),
-        "Web pages of these origins may connect, such as `\\\"https://example.com\\\"`; empty for all. \
+        "Web pages of these origins may connect, such as `https://example.com`; empty for all. \
          What is no web page has no origin and is not asked."),
     boolean!(
         "proxy_protocol",
@@ -73,7 +73,7 @@ const KINDS: [&str; 6] = ["tcp", "tls", "ws", "wss", "unix", "any"];
 const CLIENT_CERTIFICATES: [&str; 3] = ["off", "optional", "required"];
 const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
-fn shown_paths(paths: &Vec<std::path::PathBuf>) -> String {
+fn shown_paths(paths: &[std::path::PathBuf]) -> String {
     if paths.is_empty() {
         "none".to_owned()
     } else {
