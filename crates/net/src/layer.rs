@@ -64,9 +64,13 @@ impl Layer {
         self.tls = Some(Box::new(session));
     }
 
-    /// Puts WebSocket over TLS, or over nothing.
-    pub fn start_websocket(&mut self, websocket: WebSocket) {
+    /// Puts WebSocket over TLS, or over nothing. `ahead` has come already: returns how many bytes of MQTT stand at its beginning now.
+    pub fn start_websocket(&mut self, websocket: WebSocket, ahead: &mut [u8]) -> usize {
         self.websocket = Some(Box::new(websocket));
+        let mut replies = Vec::new();
+        let len = receive_frames(&mut self.websocket, ahead, &mut replies, &mut self.end);
+        self.queue_plain(&replies);
+        len
     }
 
     /// Copies what is kept of an unfinished record to the beginning of `buffer` and says how long it is: what is read from the
@@ -360,7 +364,7 @@ mod tests {
         let made = made();
         let (mut layer, mut client) = (tls(&made), client(&made, &rustls::version::TLS13));
         exchange(&mut client, &mut layer, 1_000);
-        layer.start_websocket(WebSocket::new(Role::Server, 1_000));
+        layer.start_websocket(WebSocket::new(Role::Server, 1_000), &mut []);
         // A frame with an empty mask, a Ping, and a Close, after which nothing may be sent any more.
         client.writer().write_all(b"\x82\x83\0\0\0\0abc\x89\x80\0\0\0\0\x88\x80\0\0\0\0").unwrap();
         assert_eq!(exchange(&mut client, &mut layer, 5), b"abc");
@@ -373,7 +377,7 @@ mod tests {
     #[test]
     fn what_the_socket_does_not_take_is_kept_in_order() {
         let mut layer = Layer::default();
-        layer.start_websocket(WebSocket::new(Role::Server, 1_000));
+        layer.start_websocket(WebSocket::new(Role::Server, 1_000), &mut []);
         layer.keep_unsent(b"abcdef");
         layer.sent(2);
         layer.finish();

@@ -16,4 +16,5 @@ mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
+mod socket_file;
 pub mod storage;

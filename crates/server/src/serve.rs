@@ -13,11 +13,11 @@ use crate::{
     config::{
         durability::Durability,
         load::{Flags, load},
-        model::{Config, ListenerConfig, MQTT_PORT},
+        model::{Config, ListenerConfig, ListenerKind, MQTT_PORT},
     },
-    listen::is_public,
+    listen::{Place, is_public},
     log,
-    server::Server,
+    server::{ListenerPlace, Server},
     storage::data_dir,
 };
 
@@ -47,7 +47,7 @@ fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut server = Server::start(config, authentication::chains(config)?)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
-    let screen = Screen { config, addresses: server.addresses(), shards: server.shards() };
+    let screen = Screen { config, listeners: server.listeners(), shards: server.shards() };
     if let Err(error) = screen.show(&mut io::stdout().lock()) {
         tracing::debug!(%error, "nobody reads the screen");
     }
@@ -90,7 +90,7 @@ impl Signals {
 /// What a person sees at the start.
 struct Screen<'a> {
     config: &'a Config,
-    addresses: &'a [SocketAddr],
+    listeners: &'a [ListenerPlace],
     shards: u8,
 }
 
@@ -98,9 +98,9 @@ impl Screen<'_> {
     fn show(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "Dunlin {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out)?;
-        for (number, address) in self.addresses.iter().enumerate() {
+        for (number, listener) in self.listeners.iter().enumerate() {
             let label = if number == 0 { "listens on" } else { "" };
-            writeln!(out, "  {label:<12} mqtt://{address}")?;
+            writeln!(out, "  {label:<12} {}", url(self.config, listener))?;
         }
         writeln!(out, "  {:<12} {}", "for", self.who_may_connect())?;
         writeln!(out, "  {:<12} {}", "shards", self.shards)?;
@@ -149,7 +149,7 @@ impl Screen<'_> {
             };
             return format!("Clients that are known to {}{others}", names.join(", "));
         }
-        let everybody = if self.addresses.iter().any(|address| is_public(address.ip())) {
+        let everybody = if self.addresses().any(|address| is_public(address.ip())) {
             "ANYBODY who can reach it, without a password"
         } else {
             "everybody on this machine, without a password"
@@ -160,8 +160,9 @@ impl Screen<'_> {
     /// What the tools must be told to find this Server.
     fn options(&self) -> String {
         let mut options = String::new();
-        let Some(address) =
-            self.addresses.iter().find(|address| is_local(address.ip())).or(self.addresses.first())
+        let plain = || self.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
+        let mut addresses = plain().filter_map(address).chain(self.addresses());
+        let Some(address) = addresses.clone().find(|address| is_local(address.ip())).or(addresses.next())
         else {
             return options;
         };
@@ -172,6 +173,35 @@ impl Screen<'_> {
             options += &format!(" -p {}", address.port());
         }
         options
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> + Clone {
+        self.listeners.iter().filter_map(address)
+    }
+}
+
+fn address(listener: &ListenerPlace) -> Option<SocketAddr> {
+    match listener.place {
+        Place::Tcp(address) => Some(address),
+        Place::Unix(_) => None,
+    }
+}
+
+/// A listener as clients name it.
+fn url(config: &Config, listener: &ListenerPlace) -> String {
+    let ListenerPlace { name, kind, place } = listener;
+    let own = config.listeners.iter().find(|own| own.name == *name);
+    let path = own.and_then(|own| own.websocket_paths.first()).map_or("", |path| path);
+    match kind {
+        ListenerKind::Tcp => format!("mqtt://{place}"),
+        ListenerKind::Tls => format!("mqtts://{place}"),
+        ListenerKind::Ws => format!("ws://{place}{path}"),
+        ListenerKind::Wss => format!("wss://{place}{path}"),
+        ListenerKind::Unix => format!("unix://{place}"),
+        ListenerKind::Any if own.is_some_and(|own| !own.certificate_files.is_empty()) => {
+            format!("mqtt://{place}, mqtts, ws and wss as well")
+        }
+        ListenerKind::Any => format!("mqtt://{place}, ws as well"),
     }
 }
 
@@ -185,9 +215,13 @@ mod tests {
     use super::*;
 
     fn shown(addresses: &[&str], config: &Config) -> String {
-        let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let listener = |address: &&str| {
+            let place = Place::Tcp(address.parse().unwrap());
+            ListenerPlace { name: "tcp".to_owned(), kind: ListenerKind::Tcp, place }
+        };
+        let listeners: Vec<ListenerPlace> = addresses.iter().map(listener).collect();
         let mut out = Vec::new();
-        Screen { config, addresses: &addresses, shards: 2 }.show(&mut out).unwrap();
+        Screen { config, listeners: &listeners, shards: 2 }.show(&mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

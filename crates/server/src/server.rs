@@ -15,6 +15,7 @@ use std::{
 
 use dunlin_auth::chains::Chains;
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
+use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -24,13 +25,16 @@ use tokio::{
 use crate::{
     authentication,
     clock::Clock,
-    config::model::{Config, ListenerConfig},
+    config::model::{Config, ListenerConfig, ListenerKind, TlsConfig},
     counts::Counts,
-    listen::{self, BoundSocket, ListenError, is_public},
+    listen::{self, BoundSocket, ListenError, Place, is_reachable},
     lobby::{
-        accept::{Listener, accept},
+        accept::accept,
+        certificates::{self, warn_of_ends},
         desk::Desk,
+        door::Door,
         half_open::HalfOpen,
+        listener::Listener,
         reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
@@ -51,7 +55,8 @@ use crate::{
 /// A Server that runs in threads of this process. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<ListenerPlace>,
+    doors: Vec<Arc<Door>>,
     desk: Arc<Desk>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
@@ -61,6 +66,17 @@ pub struct Server {
     failed: Arc<Notify>,
     /// The lobby's; nothing once the Server is stopped.
     runtime: Option<Runtime>,
+}
+
+/// A listener and where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerPlace {
+    /// Its name.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: ListenerKind,
+    /// Where it listens, with the port that was chosen.
+    pub place: Place,
 }
 
 /// Why a Server does not start; its text says what to do.
@@ -76,6 +92,14 @@ pub enum StartError {
          127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
+    /// A certificate, a key or another file of TLS cannot be used.
+    #[error("listener `{name}`: {source}")]
+    Certificates {
+        /// The name of the listener.
+        name: String,
+        /// Which file, and what is wrong with it.
+        source: FileError,
+    },
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
@@ -100,6 +124,7 @@ impl Server {
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
         let chains = Arc::new(chains.into());
         refuse_public(config, &chains)?;
+        let doors = doors(config)?;
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -131,7 +156,8 @@ impl Server {
             desk.connect_timeout,
         ));
         let mut server = Self {
-            addresses: sockets.iter().map(BoundSocket::address).collect(),
+            listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
+            doors,
             counts: Arc::clone(&around.counts),
             desk,
             shards: Vec::new(),
@@ -147,6 +173,7 @@ impl Server {
         server.note_alive_now_and_then();
         server.spawn(authentication::keep_up_to_date(chains, server.stop.subscribe()));
         server.open_doors(sockets)?;
+        server.mind_certificates(&config.tls);
         Ok(server)
     }
 
@@ -222,18 +249,43 @@ impl Server {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
-            let name = socket.name();
-            let listener = Listener::new(socket.listen()?, name)
+            let door = Arc::clone(&self.doors[socket.number()]);
+            let listener = Listener::new(socket.listen()?)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
-            runtime.spawn(accept(Arc::clone(&self.desk), listener, self.stop.subscribe()));
+            runtime.spawn(accept(Arc::clone(&self.desk), door, listener, self.stop.subscribe()));
         }
         Ok(())
     }
 
+    /// Warns of certificates that end soon, and reads them again when their files change.
+    fn mind_certificates(&self, config: &TlsConfig) {
+        if self.doors.iter().all(|door| door.tls.is_none()) {
+            return;
+        }
+        warn_of_ends(&self.doors, config.expiry_warning_days);
+        self.spawn(certificates::watch(self.doors.clone(), config.clone()));
+    }
+
+    /// Reads certificates, keys, CAs and lists of revoked certificates of all listeners again, for new connections; those that are there
+    /// stay. Returns the listeners whose files cannot be used, which stay as they were.
+    pub fn reload_certificates(&self) -> Vec<(String, FileError)> {
+        certificates::reload(&self.doors)
+    }
+
     /// Where Clients can connect, in the order of the configuration.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listeners(&self) -> &[ListenerPlace] {
+        &self.listeners
+    }
+
+    /// The addresses where Clients can connect, in the order of the configuration; socket files have none.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let address = |listener: &ListenerPlace| match listener.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(address).collect()
     }
 
     /// How many shards carry the Clients.
@@ -309,7 +361,7 @@ fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
         return Ok(());
     }
     let is_unmeant = |listener: &&ListenerConfig| {
-        is_public(listener.bind)
+        is_reachable(listener)
             && listener.allow_anonymous != Some(true)
             && chains.of(&listener.name).is_open()
     };
@@ -317,6 +369,24 @@ fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
         None => Ok(()),
         Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
+}
+
+/// Reads the certificates of all listeners.
+fn doors(config: &Config) -> Result<Vec<Arc<Door>>, StartError> {
+    let packet_bytes_max = config.broker.maximum_packet_size;
+    let door = |(number, listener)| {
+        let door = Door::new(number, listener, packet_bytes_max);
+        door.map(Arc::new).map_err(|source| {
+            let name = config.listeners[usize::from(number)].name.clone();
+            StartError::Certificates { name, source }
+        })
+    };
+    (0..).zip(&config.listeners).map(door).collect()
+}
+
+fn listener_place(config: &Config, socket: &BoundSocket) -> ListenerPlace {
+    let ListenerConfig { name, kind, .. } = &config.listeners[socket.number()];
+    ListenerPlace { name: name.clone(), kind: *kind, place: socket.place().clone() }
 }
 
 /// Opens the store, if there is to be one, and starts its writer.
@@ -374,7 +444,8 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains
         chains: Arc::clone(chains),
         post: Arc::clone(&around.post),
         seats: Arc::clone(&around.seats),
-        half_open: HalfOpen::new(&config.lobby),
+        half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
+        tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
         refusals: Refusals::new(),
         connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
     })

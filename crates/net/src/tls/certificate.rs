@@ -33,10 +33,10 @@ pub struct Certificate {
     pub mail_addresses: Vec<String>,
     /// The issuer, written as the subject is.
     pub issuer: String,
-    /// The serial number, in hexadecimal digits without leading zeros.
+    /// The serial number, in hexadecimal digits, two for each byte.
     pub serial: String,
-    /// SHA-256 over the whole certificate, in hexadecimal digits.
-    pub fingerprint: String,
+    /// SHA-256 over the whole certificate.
+    pub fingerprint: [u8; 32],
     /// From when on it is valid.
     pub not_before: SystemTime,
     /// Until when it is valid.
@@ -58,7 +58,7 @@ impl Certificate {
             mail_addresses: Vec::new(),
             issuer: name(certificate.issuer()),
             serial: serial(certificate.raw_serial()),
-            fingerprint: hexadecimal(digest(&SHA256, der).as_ref()),
+            fingerprint: digest(&SHA256, der).as_ref().try_into().ok()?,
             not_before: time(certificate.validity().not_before.timestamp()),
             not_after: time(certificate.validity().not_after.timestamp()),
         };
@@ -136,8 +136,9 @@ fn short_name(oid: &Oid<'_>) -> String {
     }
 }
 
-/// A value with what has a meaning in RFC 4514 (section 2.4) escaped.
-fn escaped(text: &str) -> String {
+/// A value of a name with what has a meaning in RFC 4514 (section 2.4) escaped.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let last = text.chars().count().saturating_sub(1);
     for (index, character) in text.chars().enumerate() {
@@ -155,10 +156,10 @@ fn escaped(text: &str) -> String {
     out
 }
 
+/// Without the zeros in front that only say that the number is not negative.
 fn serial(bytes: &[u8]) -> String {
-    let digits = hexadecimal(bytes);
-    let digits = digits.trim_start_matches('0');
-    if digits.is_empty() { "0".to_owned() } else { digits.to_owned() }
+    let first = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len().saturating_sub(1));
+    hexadecimal(&bytes[first..])
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(certificate.uris, ["spiffe://example/broker"]);
         assert_eq!(certificate.mail_addresses, ["ops@example.org"]);
         assert_eq!(certificate.serial, "1fa0");
-        assert_eq!(certificate.fingerprint.len(), 64);
+        assert_eq!(certificate.fingerprint[..], *digest(&SHA256, der.der()).as_ref());
         assert_eq!(certificate.not_after, UNIX_EPOCH + Duration::from_secs(2_019_686_400));
         assert_eq!(Certificate::read(b"nonsense"), None);
     }

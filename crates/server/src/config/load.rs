@@ -361,7 +361,9 @@ mod tests {
             1,
             13,
             "this listener is not a table",
-            "[[listener]] with name, kind, bind, port, backlog, path, owner, group, mode, certificate_file, key_file, client_certificates, client_ca_file, client_crl_file, tls_version_min, websocket_paths, websocket_origins, proxy_protocol, trusted_proxies, auth, allow_anonymous",
+            "[[listener]] with name, kind, bind, port, backlog, path, owner, group, mode, certificate_file, \
+             key_file, client_certificates, client_ca_file, client_crl_file, tls_version_min, websocket_paths, \
+             websocket_origins, proxy_protocol, trusted_proxies, auth, allow_anonymous",
         ),
         (
             "[mqtt]\nmaximum_qos = 3",
@@ -397,6 +399,20 @@ mod tests {
             8,
             "`bind` is \"here\", which is not an IP address",
             "an IP address in quotes, such as \"127.0.0.1\" or \"::\"",
+        ),
+        (
+            "[[listener]]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+            2,
+            19,
+            "`trusted_proxies` is [\"10.0.0.0/33\"], which is not made of ranges of IP addresses",
+            "a list of addresses and ranges of them, such as [\"10.0.0.0/8\", \"192.0.2.1\"]",
+        ),
+        (
+            "[[listener]]\nmode = \"888\"",
+            2,
+            8,
+            "`mode` is \"888\", which is not the mode of a file",
+            "three octal digits in quotes, such as \"660\"",
         ),
         (
             "[log]\nlevel = \"loud\"",
@@ -505,6 +521,60 @@ mod tests {
     fn mistakes_say_where_what_and_what_else() {
         for &(text, line, column, found, expected) in MISTAKES {
             assert_eq!(mistake(text), (line, column, found.to_owned(), expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn listeners_have_names_and_the_ports_of_their_kinds() {
+        let tls = "kind = \"tls\"\ncertificate_file = [\"a\", \"b\"]\nkey_file = [\"c\", \"d\"]\n";
+        let unix = "kind = \"unix\"\nname = \"file\"\npath = \"/run/mqtt\"\nmode = \"0600\"\n";
+        let ws = "kind = \"ws\"\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n";
+        let config = read(&format!(
+            "[[listener]]\n[[listener]]\n{tls}[[listener]]\n{unix}[[listener]]\n{ws}[[listener]]\n"
+        ));
+        let listeners: Vec<_> =
+            config.listeners.iter().map(|listener| (&*listener.name, listener.port)).collect();
+        assert_eq!(listeners, [("tcp", 1883), ("tls", 8883), ("file", 1883), ("ws", 8083), ("tcp-2", 1883)]);
+        assert_eq!(config.listeners[1].key_files, [Path::new("c"), Path::new("d")]);
+        assert_eq!(config.listeners[2].mode, 0o600);
+        assert_eq!(config.listeners[3].trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn keys_of_a_listener_must_go_together() {
+        const TLS: &str = "kind = \"tls\"\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
+        for (text, line, found) in [
+            ("kind = \"tls\"\n", 2, "a listener of kind `tls` without `certificate_file`"),
+            ("kind = \"any\"\ncertificate_file = \"a\"\n", 1, "1 of `certificate_file` and 0 of `key_file`"),
+            (
+                "certificate_file = \"a\"\nkey_file = \"b\"\n",
+                2,
+                "`certificate_file` of a listener of kind `tcp`, which is without TLS",
+            ),
+            (
+                "tls_version_min = \"1.3\"\n",
+                2,
+                "`tls_version_min` of a listener of kind `tcp`, which is without TLS",
+            ),
+            (
+                &format!("{TLS}client_certificates = \"required\"\n"),
+                5,
+                "`client_certificates` without `client_ca_file`",
+            ),
+            (
+                &format!("{TLS}client_ca_file = \"a\"\n"),
+                5,
+                "`client_ca_file`, but Clients are not asked for certificates",
+            ),
+            ("kind = \"unix\"\n", 2, "a listener of kind `unix` without `path`"),
+            ("kind = \"unix\"\npath = \"a\"\nport = 1\n", 4, "a port of a listener of kind `unix`"),
+            ("owner = \"root\"\n", 2, "`owner` of a listener of kind `tcp`"),
+            ("websocket_paths = \"mqtt\"\n", 2, "the path `mqtt`"),
+            ("proxy_protocol = true\n", 2, "`proxy_protocol` without `trusted_proxies`"),
+            ("name = \"a\"\n[[listener]]\nname = \"a\"\n", 4, "a second listener with the name `a`"),
+        ] {
+            let mistake = mistake(&format!("[[listener]]\n{text}"));
+            assert_eq!((mistake.0, &*mistake.2), (line, found), "{text}");
         }
     }
 

@@ -22,8 +22,10 @@ pub(crate) struct Desk {
     pub(crate) seats: Arc<Seats>,
     /// Who is in the lobby.
     pub(crate) half_open: Arc<HalfOpen>,
+    /// Whose TLS handshakes are under way.
+    pub(crate) tls_handshakes: Arc<HalfOpen>,
     /// Tells the log who did not get in.
     pub(crate) refusals: Refusals,
-    /// Time for CONNECT and authentication.
+    /// Time for TLS, WebSocket, CONNECT and authentication together.
     pub(crate) connect_timeout: Duration,
 }

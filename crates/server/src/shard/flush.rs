@@ -12,7 +12,8 @@ use dunlin_packet::reason_code::ReasonCode;
 use crate::lobby::reauthentication::Reauthentication;
 
 use super::{
-    connection_io::{READ_BYTES, Reading, Writing},
+    connection_io::READ_BYTES,
+    socket_io::{Reading, Writing},
     turn::{Machine, Turns},
 };
 
@@ -67,12 +68,12 @@ impl<M: Machine> Turns<M> {
     fn write(&mut self, connection: ConnectionId) {
         let Some(slot) = self.connections.open(connection) else { return };
         let pending = self.outbox.pending(connection);
-        if slot.is_write_blocked || pending.is_empty() {
+        if slot.is_write_blocked || (pending.is_empty() && !slot.has_unsent()) {
             return;
         }
-        match slot.write(pending) {
+        match slot.write(pending, &mut self.scratch) {
             Writing::Took(count) => {
-                let is_empty = self.outbox.consume(connection, count);
+                let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
                 if slot.is_paused && self.outbox.backlog(connection) <= self.around.backlog_max {
                     slot.is_paused = false;
                     if !slot.is_listed {
@@ -87,7 +88,7 @@ impl<M: Machine> Turns<M> {
                 }
             }
             Writing::Failed(error) => {
-                tracing::debug!(%error, "a connection failed");
+                tracing::debug!(%error, listener = slot.door(), "a connection failed");
                 self.lost(connection, Cause::Failed);
             }
         }
@@ -116,17 +117,21 @@ impl<M: Machine> Turns<M> {
         if slot.is_half_closed {
             return;
         }
+        if !slot.finish(&mut self.scratch) {
+            // The socket is full; when it has taken the farewell, we are here again.
+            return;
+        }
         if slot.half_close().is_err() {
             // It is broken already.
             return self.remove(connection);
         }
-        match slot.read(&mut self.buffer) {
+        match slot.read(&mut self.buffer, READ_BYTES, &mut self.scratch) {
             Reading::End | Reading::Failed(_) => self.remove(connection),
-            Reading::Bytes(count) if (count == READ_BYTES || slot.is_read_closed) && !slot.is_listed => {
+            Reading::Bytes { is_drained, .. } if (!is_drained || slot.is_read_closed) && !slot.is_listed => {
                 slot.is_listed = true;
                 self.ready.push_back(connection);
             }
-            Reading::Bytes(_) | Reading::Nothing => {}
+            Reading::Bytes { .. } | Reading::Nothing => {}
         }
     }
 

@@ -146,6 +146,8 @@ impl Bench {
         stream.set_nonblocking(true).unwrap();
         let admission = Admission {
             stream,
+            door: 0,
+            passage: None,
             request: Box::new(request()),
             unread: unread.to_vec(),
             seat: self.seats.take().unwrap(),

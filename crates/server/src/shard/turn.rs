@@ -16,6 +16,7 @@ use dunlin_broker::{
     routing::mail::Mail,
     shard::Shard,
 };
+use dunlin_net::layer::Scratch;
 use dunlin_protocol::time::Instant;
 use mio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -26,9 +27,10 @@ use crate::{
 };
 
 use super::{
-    connection_io::{Connections, READ_BYTES, Reading},
+    connection_io::{Connections, READ_BYTES},
     mailbox::{Answer, Contents, Post, StorageInput, StorageNews},
     poller::{Poller, Ready as ReadySocket},
+    socket_io::Reading,
     storage::{Ready, StorageLink},
 };
 
@@ -118,6 +120,8 @@ pub(crate) struct Turns<M> {
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
+    /// What TLS and WebSocket need while they read and write.
+    pub(super) scratch: Scratch,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
     pub(super) is_kept_back: bool,
     /// So much waits to become durable that no socket is read.
@@ -158,6 +162,7 @@ impl<M: Machine> Turns<M> {
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
             buffer: vec![0; READ_BYTES].into(),
+            scratch: Scratch::default(),
             is_kept_back: false,
             is_storage_full: false,
             has_storage_failed: false,
@@ -292,15 +297,20 @@ impl<M: Machine> Turns<M> {
     }
 
     fn admit(&mut self, admission: Admission) {
-        let Admission { stream, request, unread, seat, permit: _left, exchange } = admission;
+        let Admission { stream, door, passage, request, unread, seat, permit: _left, exchange } = admission;
         if self.stop_at.is_some() {
             return;
         }
-        let connection = self.connections.insert(TcpStream::from_std(stream));
+        let connection = self.connections.insert(TcpStream::from_std(stream), passage, door);
         let slot = self.connections.open(connection).expect("it was just put in");
         if let Err(error) = self.poller.register(slot.stream(), connection) {
             tracing::error!(%error, peer = %request.peer, "a connection cannot be watched and is closed");
             return self.connections.remove(connection);
+        }
+        if slot.is_layered() {
+            // Its end may have come with CONNECT, of which the socket says nothing.
+            slot.is_listed = true;
+            self.ready.push_back(connection);
         }
         seat.keep();
         if let Some(exchange) = exchange {
@@ -315,10 +325,14 @@ impl<M: Machine> Turns<M> {
     fn read_out(&mut self, connection: ConnectionId) {
         for _ in 0..READ_OUT_TIMES_MAX {
             let Some(slot) = self.connections.open(connection).filter(|slot| !slot.is_ending) else { return };
-            let reading = slot.read(&mut self.buffer);
-            let Reading::Bytes(count) = reading else { return self.read_nothing(connection, reading) };
-            let is_all = count < READ_BYTES && !slot.is_read_closed;
-            self.received(connection, count);
+            let reading = slot.read(&mut self.buffer, READ_BYTES, &mut self.scratch);
+            let Reading::Bytes { count, is_drained } = reading else {
+                return self.read_nothing(connection, reading);
+            };
+            let is_all = is_drained && !slot.is_read_closed;
+            if count > 0 {
+                self.received(connection, count, !is_drained);
+            }
             if is_all {
                 return;
             }
@@ -376,25 +390,30 @@ impl<M: Machine> Turns<M> {
             return 0;
         }
         let most = slot.read_max();
-        let reading = slot.read(&mut self.buffer[..most]);
-        let Reading::Bytes(count) = reading else {
+        let reading = slot.read(&mut self.buffer, most, &mut self.scratch);
+        if slot.has_unsent() && !slot.is_write_blocked {
+            self.dirty.push(connection);
+        }
+        let Reading::Bytes { count, is_drained } = reading else {
             self.read_nothing(connection, reading);
             return 0;
         };
-        // Less than was asked for means that the socket is empty, unless there is an end behind.
-        if count == most || slot.is_read_closed {
+        if !is_drained || slot.is_read_closed {
             slot.is_listed = true;
             self.ready.push_back(connection);
         }
-        if !slot.is_ending {
-            self.received(connection, count);
+        if count == 0 {
+            // Part of a TLS record, perhaps of a long one.
+            slot.pace(!is_drained, Duration::ZERO);
+        } else if !slot.is_ending {
+            self.received(connection, count, !is_drained);
         }
         count
     }
 
     fn read_nothing(&mut self, connection: ConnectionId, reading: Reading) {
         match reading {
-            Reading::Bytes(_) | Reading::Nothing => {}
+            Reading::Bytes { .. } | Reading::Nothing => {}
             Reading::End => self.lost(connection, Cause::Closed),
             Reading::Failed(error) => {
                 tracing::debug!(%error, "a connection failed");
@@ -403,8 +422,8 @@ impl<M: Machine> Turns<M> {
         }
     }
 
-    /// Hands what was read to the broker.
-    fn received(&mut self, connection: ConnectionId, count: usize) {
+    /// Hands what was read to the broker; `was_full` if it was all that may be read at once.
+    fn received(&mut self, connection: ConnectionId, count: usize, was_full: bool) {
         let began = (count >= LOOK_BYTES).then(Monotonic::now);
         let input = Input::Received { connection, bytes: &self.buffer[..count] };
         if !handle(&mut self.machine, self.now, input, &mut self.outbox) {
@@ -412,7 +431,7 @@ impl<M: Machine> Turns<M> {
         }
         let Some(slot) = self.connections.open(connection) else { return };
         if let Some(began) = began {
-            slot.pace(count, began.elapsed());
+            slot.pace(was_full, began.elapsed());
         }
         slot.is_paused = self.outbox.backlog(connection) > self.around.backlog_max;
     }

@@ -56,11 +56,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         |is_only: &bool| quoted(&VERSIONS[usize::from(*is_only)]),
         "The oldest version of TLS that is spoken."),
     setting!("websocket_paths", Kind::Texts, "", listener.websocket_paths => texts
-        |paths: &Vec<String>| listed(paths),
+        |paths: &[String]| listed(paths),
         "The paths at which MQTT over WebSocket is."),
     setting!("websocket_origins", Kind::Texts, "", listener.websocket_origins => texts
         |origins: &Vec<String>| listed(origins),
-        "Web pages of these origins may connect, such as `\\\"https://example.com\\\"`; empty for all. \
+        "Web pages of these origins may connect, such as `https://example.com`; empty for all. \
          What is no web page has no origin and is not asked."),
     boolean!(
         "proxy_protocol",
