@@ -19,8 +19,12 @@ use crate::{
     limits::Settings,
     message::{Message, MessageFacts, publisher_key},
     packets::publish::forwarded_properties,
-    permissions::Permissions,
+    permissions::{Permissions, ruling::Ruling},
     reply::write_refusal,
+    rights::{
+        denials::{Denied, tell},
+        enforcing::WILL_DENIED,
+    },
 };
 
 /// The Server's side of a Network Connection until the Client is authenticated.
@@ -272,13 +276,10 @@ impl Handshake {
                     }
                     request.client_id = client_id;
                 }
-                let may_leave_will = |will: &WillRequest| {
-                    let facts = will.message.facts();
-                    permissions.may_publish(will.message.topic_name(), facts.qos, facts.retain).is_allowed()
-                };
-                if !request.will.as_ref().is_none_or(may_leave_will) {
-                    let objection =
-                        (ReasonCode::NotAuthorized, "the Client may not publish to its Will Topic");
+                if let Some(will) = &request.will
+                    && !may_leave(&permissions, will)
+                {
+                    let objection = (ReasonCode::NotAuthorized, WILL_DENIED);
                     return refuse_with(request.version, request.maximum_packet_size, objection);
                 }
                 request.permissions = permissions;
@@ -384,6 +385,18 @@ fn will_request(will: &Will<'_>, client_id: &str) -> WillRequest {
         message: Message::from_parts(will.topic_name, &properties, will.payload, facts),
         delay_s: will.properties.will_delay_interval_s().unwrap_or(0),
         expiry_s: will.properties.message_expiry_interval_s(),
+    }
+}
+
+/// Whether the Client may publish its Will; if not, the log is told by which rule.
+fn may_leave(permissions: &Permissions, will: &WillRequest) -> bool {
+    let (facts, topic_name) = (will.message.facts(), will.message.topic_name());
+    match permissions.may_publish(topic_name, facts.qos, facts.retain) {
+        Ruling::Allowed(_) => true,
+        Ruling::Denied(ground) => {
+            tell(Denied::Will, permissions.subject(), topic_name.as_str(), ground, 0);
+            false
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a shard is told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use dunlin_packet::version::ProtocolVersion;
 
@@ -8,7 +8,7 @@ use crate::{
     ids::{ConnectionId, ShardId},
     message::Message,
     output::PageReader,
-    permissions::Permissions,
+    permissions::{Permissions, rule_set::RuleSet},
     routing::mail::Mail,
 };
 
@@ -59,6 +59,8 @@ pub enum Input<'a> {
     Page(Page),
     /// How it stands with the storage.
     Storage(Storage),
+    /// New rules are in force, in the place of those with the same name. They count for living Sessions at once.
+    Rules(Arc<RuleSet>),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.

@@ -1,6 +1,6 @@
 //! What a shard holds, in numbers.
 
-use crate::{ids::ConnectionId, sessions::drops::DropCounts, shard::Shard};
+use crate::{ids::ConnectionId, rights::denials::DenialCounts, sessions::drops::DropCounts, shard::Shard};
 
 /// The contents of one shard, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct SessionReport {
     pub awaiting_pubrel: usize,
     /// Messages it did not get.
     pub drops: DropCounts,
+    /// What its Client was denied.
+    pub denials: DenialCounts,
 }
 
 impl Shard {
@@ -79,6 +81,7 @@ impl Shard {
             in_flight: session.outbound.in_flight(),
             awaiting_pubrel: session.inbound.awaiting_pubrel().count(),
             drops: session.drops.as_ref().map(|drops| drops.counts).unwrap_or_default(),
+            denials: session.denials.as_ref().map(|denials| denials.counts).unwrap_or_default(),
         })
     }
 

@@ -8,11 +8,13 @@ use dunlin_packet::{
 };
 
 use self::{
+    identity::Identity,
     rule_set::{RuleSet, Selection, Wish},
     ruling::{Ground, Ruling},
     subject::Subject,
 };
 
+pub mod identity;
 pub mod rule_set;
 pub mod ruling;
 pub mod subject;
@@ -40,6 +42,12 @@ impl Permissions {
     #[must_use]
     pub fn subject(&self) -> &Arc<Subject> {
         &self.subject
+    }
+
+    /// What stays of it when the Client is gone.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { subject: Arc::clone(&self.subject), rules: self.rules.shared_name().cloned() }
     }
 
     /// The rules it is judged by.
@@ -71,11 +79,16 @@ impl Permissions {
     #[inline]
     #[must_use]
     pub fn may_receive(&self, topic_name: TopicName<'_>) -> Ruling<'_> {
-        let topic = topic_name.as_str();
-        if !self.selection.limits_receive && !topic.starts_with('$') {
+        if self.may_receive_all_but_dollar(topic_name) {
             return Ruling::Allowed(Ground::Free);
         }
-        self.rules.judge(&self.selection, &self.subject, Wish::Receive { topic })
+        self.rules.judge(&self.selection, &self.subject, Wish::Receive { topic: topic_name.as_str() })
+    }
+
+    /// Whether there is no need to look at the rules for a message from `topic_name`.
+    #[inline]
+    pub(crate) fn may_receive_all_but_dollar(&self, topic_name: TopicName<'_>) -> bool {
+        !self.selection.limits_receive && !topic_name.as_str().starts_with('$')
     }
 
     /// Whether every message may be delivered, from whatever topic.

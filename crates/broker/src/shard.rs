@@ -12,12 +12,13 @@ use dunlin_protocol::time::Instant;
 use crate::{
     connection::Flow,
     ending::WillFate,
-    fanout::Publication,
     ids::{ConnectionId, ShardId},
     input::Input,
     limits::Settings,
     metrics::Counters,
     output::Outbox,
+    permissions::rule_set::RuleSet,
+    publication::Publication,
     routing::{interests::Interests, mail::Mail},
     state::State,
     timers::Timer,
@@ -34,6 +35,12 @@ impl Shard {
     #[must_use]
     pub fn new(shard: ShardId, shards: u8, settings: Arc<Settings>, interests: &Interests) -> Self {
         Self { state: State::new(shard, shards, settings, interests) }
+    }
+
+    /// Puts rules in force, before the first record is restored and the first Client comes; later ones come as
+    /// [`Input::Rules`].
+    pub fn put_rules(&mut self, rules: Arc<RuleSet>) {
+        self.state.put_rules(rules);
     }
 
     /// Takes one input and adds to `out` what is to be done.
@@ -67,6 +74,7 @@ impl Shard {
             Input::Committed { batch } => state.committed(now, batch, out),
             Input::Page(page) => state.take_page(now, page, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
+            Input::Rules(rules) => state.change_rules(now, rules, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
@@ -202,14 +210,15 @@ impl State {
                 for mut publication in bundle.publications() {
                     self.publish_here(now, &mut publication, out);
                 }
+                bundle.retire(&mut out.spare_bundles);
             }
             Mail::Publish(message, receipt) => {
                 self.take_receipt(from, receipt, out);
                 self.publish_here(now, &mut Publication::of_message(&message), out);
             }
-            Mail::Retain(message, receipt) => {
+            Mail::Retain(message, publisher, receipt) => {
                 self.take_receipt(from, receipt, out);
-                self.keep_retained(now, message, out);
+                self.keep_retained(now, message, publisher, out);
             }
             Mail::Fence { ask } => out.routes[from.index()].push(Mail::Fenced { ask }),
             Mail::Fenced { ask } => self.fenced(now, ask, out),
@@ -220,6 +229,7 @@ impl State {
             Mail::Joined { ticket } => self.joined(ticket, out),
             Mail::Full { member, refusal } => self.refusing.add(member, *refusal),
             Mail::Room { member } => self.refusing.remove(member),
+            Mail::Shares(shares) => self.receive_shares(now, *shares, out),
             Mail::Group(mail) => self.take_group_mail(now, from, *mail, out),
         }
     }

@@ -152,28 +152,43 @@ fn throttle_limits(login: &LoginConfig) -> ThrottleLimits {
     }
 }
 
-/// Looks at the files of the providers now and then, until `stop`.
-pub(crate) async fn keep_up_to_date(chains: Arc<Chains>, mut stop: watch::Receiver<bool>) {
+/// Looks at the files of the providers now and then, until `stop`; `on_change` is called when one was read again.
+pub(crate) async fn keep_up_to_date(
+    chains: Arc<Chains>,
+    on_change: impl Fn() + Send + Sync + 'static,
+    mut stop: watch::Receiver<bool>,
+) {
+    let on_change = Arc::new(on_change);
     while chains.has_providers() {
         tokio::select! {
             () = sleep(LOOK_TIME) => {}
             _ = stop.changed() => return,
         }
-        let looked = Arc::clone(&chains);
-        if spawn_blocking(move || tell_changes(&looked)).await.is_err() {
+        let (chains, on_change) = (Arc::clone(&chains), Arc::clone(&on_change));
+        let look = move || {
+            if tell_changes(&chains) {
+                on_change();
+            }
+        };
+        if spawn_blocking(look).await.is_err() {
             tracing::error!("the files of the providers cannot be looked at");
         }
     }
 }
 
-/// Has the providers read what has changed, and tells the log.
-fn tell_changes(chains: &Chains) {
+/// Has the providers read what has changed, and tells the log; says whether anything has.
+pub(crate) fn tell_changes(chains: &Chains) -> bool {
+    let mut has_changed = false;
     for (provider, outcome) in chains.refresh() {
         match outcome {
-            Ok(()) => tracing::info!(provider, "read its file again"),
+            Ok(()) => {
+                has_changed = true;
+                tracing::info!(provider, "read its file again");
+            }
             Err(error) => tracing::error!(provider, "{error}; what was read before stays in force"),
         }
     }
+    has_changed
 }
 
 const PASSWORD_CACHE_S: u32 = 86_400;

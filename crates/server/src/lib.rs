@@ -12,6 +12,7 @@ pub mod listen;
 mod lobby;
 mod log;
 mod process;
+pub mod rights;
 mod seats;
 pub mod serve;
 pub mod server;

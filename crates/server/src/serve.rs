@@ -47,17 +47,24 @@ fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut server = Server::start(config, authentication::chains(config)?)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
+    let mut hang_up = server.block_on(async { signal(SignalKind::hangup()) })?;
     let screen = Screen { config, listeners: server.listeners(), shards: server.shards() };
     if let Err(error) = screen.show(&mut io::stdout().lock()) {
         tracing::debug!(%error, "nobody reads the screen");
     }
     let code = server.block_on(async {
-        tokio::select! {
-            name = signals.next() => {
-                tracing::info!("{name}: the Server stops; once more ends it at once");
-                ExitCode::SUCCESS
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!("{name}: the Server stops; once more ends it at once");
+                    return ExitCode::SUCCESS;
+                }
+                () = server.failed() => return ExitCode::FAILURE,
+                _ = hang_up.recv() => {
+                    tracing::info!("SIGHUP: files that have changed are read again");
+                    server.reload();
+                }
             }
-            () = server.failed() => ExitCode::FAILURE,
         }
     });
     server.spawn(async move {

@@ -13,8 +13,11 @@ use std::{
     time::Duration,
 };
 
-use dunlin_auth::chains::Chains;
-use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
+use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
+use dunlin_broker::{
+    ids::ShardId, limits::Settings, permissions::rule_set::RuleSet, routing::interests::Interests,
+    shard::Shard,
+};
 use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
@@ -25,7 +28,7 @@ use tokio::{
 use crate::{
     authentication,
     clock::Clock,
-    config::model::{Config, ListenerConfig, ListenerKind, TlsConfig},
+    config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
     counts::Counts,
     listen::{self, BoundSocket, ListenError, Place, is_reachable},
     lobby::{
@@ -39,9 +42,11 @@ use crate::{
         refusals::Refusals,
     },
     process::raise_open_files_limit,
+    rights::{self, RightsError},
     seats::Seats,
     shard::{
         mailbox::Post,
+        neighbours::Neighbours,
         poller::Poller,
         recovery::RecoveryError,
         resharding,
@@ -58,6 +63,8 @@ pub struct Server {
     listeners: Vec<ListenerPlace>,
     doors: Vec<Arc<Door>>,
     desk: Arc<Desk>,
+    rights: RightsConfig,
+    rulebook: Arc<Rulebook>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
@@ -100,6 +107,9 @@ pub enum StartError {
         /// Which file, and what is wrong with it.
         source: FileError,
     },
+    /// The rules cannot be used: without them nobody may do anything.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
@@ -122,9 +132,12 @@ impl Server {
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
-        let chains = Arc::new(chains.into());
+        let chains = chains.into();
         refuse_public(config, &chains)?;
         let doors = doors(config)?;
+        let rules = rights::read(&config.rights, chains.users())?;
+        let rulebook = Arc::new(Rulebook::new(Arc::clone(&rules)));
+        let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -140,6 +153,7 @@ impl Server {
         let (providers, requests) = mpsc::channel(WAITING_MAX);
         let around = Surroundings {
             post: Arc::clone(&post),
+            neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start_after(last_run.alive),
             seats: Seats::new(connections_max(config)),
             providers,
@@ -159,6 +173,8 @@ impl Server {
             listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
             doors,
             counts: Arc::clone(&around.counts),
+            rights: config.rights.clone(),
+            rulebook,
             desk,
             shards: Vec::new(),
             storage,
@@ -167,11 +183,11 @@ impl Server {
             failed: Arc::new(Notify::new()),
             runtime: Some(runtime),
         };
-        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
+        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings, &rules)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
-        server.spawn(authentication::keep_up_to_date(chains, server.stop.subscribe()));
+        server.mind_users();
         server.open_doors(sockets)?;
         server.mind_certificates(&config.tls);
         Ok(server)
@@ -182,12 +198,14 @@ impl Server {
         pollers: impl ExactSizeIterator<Item = Poller>,
         around: &Surroundings,
         settings: &Arc<Settings>,
+        rules: &Arc<RuleSet>,
     ) -> Result<(), StartError> {
         let count = around.post.shards();
         let interests = Interests::new(count);
         for (number, poller) in (0..).zip(pollers) {
             let id = ShardId(number);
-            let shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            let mut shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            shard.put_rules(Arc::clone(rules));
             let thread = thread::start(id, shard, poller, around.clone(), Arc::clone(&self.failed))
                 .map_err(|source| StartError::Resources { what: "a shard", source })?;
             self.shards.push(thread);
@@ -243,6 +261,16 @@ impl Server {
                 }
             }
         });
+    }
+
+    /// Looks now and then whether there are other users, who have other rights.
+    fn mind_users(&self) {
+        let (desk, rulebook, rights) =
+            (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
+        let chains = Arc::clone(&self.desk.chains);
+        // The log is told of errors there.
+        let on_change = move || drop(put_rules_in_force(&rights, &rulebook, &desk));
+        self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
@@ -306,6 +334,24 @@ impl Server {
         self.storage.as_deref().map(StorageLink::statistics)
     }
 
+    /// Reads the rules again and puts them in force at once, for living Sessions as well: Subscriptions that are not
+    /// allowed any more are taken away, Clients whose users are gone are disconnected.
+    ///
+    /// # Errors
+    /// If they cannot be used; then those that were in force stay.
+    pub fn reload_rights(&self) -> Result<(), RightsError> {
+        put_rules_in_force(&self.rights, &self.rulebook, &self.desk)
+    }
+
+    /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
+    /// read; what was there stays in force. It may block.
+    pub fn reload(&self) {
+        authentication::tell_changes(&self.desk.chains);
+        // Each of them tells the log itself.
+        drop(self.reload_certificates());
+        drop(self.reload_rights());
+    }
+
     /// Panics that were caught; anything but 0 is a fault of the program.
     #[must_use]
     pub fn panics(&self) -> u64 {
@@ -353,6 +399,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Reads the rules and puts them in force, for the users that there are now.
+fn put_rules_in_force(config: &RightsConfig, rulebook: &Rulebook, desk: &Desk) -> Result<(), RightsError> {
+    let rules = rights::read(config, desk.chains.users()).inspect_err(|error| {
+        tracing::error!(%error, "the rules stay as they were");
+    })?;
+    tracing::info!(rules = rules.len(), "new rules are in force");
+    // First for those who come, then for those who are there: nobody slips through in between.
+    rulebook.swap(Arc::clone(&rules));
+    desk.post.change_rules(&rules);
+    Ok(())
 }
 
 /// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.

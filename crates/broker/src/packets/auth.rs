@@ -9,6 +9,7 @@ use crate::{
     ids::ConnectionId,
     input::Decision,
     output::{Outbox, Reauthentication},
+    permissions::Permissions,
     state::State,
 };
 
@@ -57,6 +58,25 @@ impl State {
         }
     }
 
+    /// Gives a Client new rights; `false` if they are somebody else's: the Session stays, so the Client must be the one
+    /// it was.
+    fn takes_rights(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        permissions: Permissions,
+        out: &mut Outbox,
+    ) -> bool {
+        let index = self.connection(id).session;
+        let known = self.sessions[index].permissions.subject();
+        if !known.is_same_identity(permissions.subject()) {
+            return false;
+        }
+        self.give_rights(now, index, permissions, out);
+        self.withdraw_subscriptions(now, index, out);
+        true
+    }
+
     /// Takes the providers' answer.
     pub(crate) fn authenticated(
         &mut self,
@@ -78,14 +98,12 @@ impl State {
         let (code, data) = match decision {
             Decision::Grant { permissions, data, terms } => {
                 extras.is_reauthenticating = false;
-                // The Session stays, so the Client must be the one it was.
-                let is_same = connection.permissions.subject().is_same_identity(permissions.subject());
-                if !is_same || terms.client_id.is_some_and(|id| id != client_id) {
+                let is_same = terms.client_id.is_none_or(|id| id == client_id);
+                if !is_same || !self.takes_rights(now, id, permissions, out) {
                     let reason = "re-authentication as somebody else";
                     self.disconnect(now, id, ReasonCode::NotAuthorized, reason, out);
                     return;
                 }
-                connection.permissions = permissions;
                 self.limit_stay(now, id, terms.valid_for);
                 (ReasonCode::Success, data)
             }

@@ -16,7 +16,7 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// By which name it is swapped for a newer one; none for rules that came with one Client.
-    name: Option<Box<str>>,
+    name: Option<Arc<str>>,
     kind: Kind,
     files: Box<[Box<str>]>,
     /// All files, for words.
@@ -151,10 +151,21 @@ impl RuleSet {
         self.name.as_deref()
     }
 
+    /// The same, to be kept.
+    pub(super) fn shared_name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
     /// Whether there are no rules.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.kind == Kind::Open
+    }
+
+    /// Whether anybody may be denied anything, but to publish what only the Server says.
+    #[must_use]
+    pub fn limits_anybody(&self) -> bool {
+        !self.is_open() || self.users.is_some()
     }
 
     /// How many rules there are.

@@ -6,7 +6,9 @@ use triomphe::ThinArc;
 
 use crate::{
     ids::{Receipt, ShardId},
-    message::Message,
+    message::{Message, View},
+    permissions::Permissions,
+    routing::bundle::Bundle,
     topics::ids::SessionIndex,
 };
 
@@ -77,6 +79,15 @@ pub enum GroupMail {
         /// Whether it is connected.
         is_online: bool,
     },
+    /// To the group: what a member may receive has changed.
+    Rights {
+        /// Which group.
+        group: GroupName,
+        /// Who.
+        member: Member,
+        /// Its rights; nothing if it may receive everything.
+        rights: Option<Box<Permissions>>,
+    },
     /// To a member: this message is yours.
     Deliver {
         /// Which group.
@@ -101,6 +112,37 @@ pub enum GroupMail {
     },
 }
 
+/// Messages of one group for its members in one shard.
+#[derive(Debug)]
+pub struct Shares {
+    pub(crate) group: GroupName,
+    /// One for each message.
+    pub(crate) members: Vec<Member>,
+    pub(crate) bundle: Bundle,
+}
+
+impl Shares {
+    /// None yet; they go into `bundle`, which is empty.
+    pub(crate) fn new(group: GroupName, bundle: Bundle) -> Self {
+        Self { group, members: Vec::new(), bundle }
+    }
+
+    /// Adds a message, if it is small and there is room for it.
+    pub(crate) fn add(&mut self, member: Member, view: &View<'_>) -> bool {
+        let is_added = self.bundle.add(view);
+        if is_added {
+            self.members.push(member);
+        }
+        is_added
+    }
+
+    /// Bytes of all messages.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bundle.size()
+    }
+}
+
 impl GroupMail {
     /// The group it is about.
     #[must_use]
@@ -109,6 +151,7 @@ impl GroupMail {
             Self::Join { group, .. }
             | Self::Leave { group, .. }
             | Self::Presence { group, .. }
+            | Self::Rights { group, .. }
             | Self::Deliver { group, .. }
             | Self::Return { group, .. } => group,
         }

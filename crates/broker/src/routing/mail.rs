@@ -3,9 +3,10 @@
 use crate::{
     ids::Receipt,
     message::Message,
+    permissions::identity::Identity,
     routing::{
         bundle::Bundle,
-        group_mail::{GroupMail, Member},
+        group_mail::{GroupMail, Member, Shares},
     },
     sessions::refusing::Refusal,
 };
@@ -18,8 +19,9 @@ pub enum Mail {
     Bundle(Bundle),
     /// A message for the Subscriptions of the receiving shard.
     Publish(Message, Receipt),
-    /// A message with RETAIN, to the home of its topic: keep it, or forget the topic if the payload is empty.
-    Retain(Message, Receipt),
+    /// A message with RETAIN and who has published it, to the home of its topic: keep it, or forget the topic if the
+    /// payload is empty.
+    Retain(Message, Option<Identity>, Receipt),
     /// Asks for [`Mail::Fenced`], which tells that everything published before the sender's new Subscription was
     /// known here has been sent.
     Fence {
@@ -62,6 +64,8 @@ pub enum Mail {
         /// The Session.
         member: Member,
     },
+    /// Small messages in a row for members of one group, as [`GroupMail::Deliver`] without a record.
+    Shares(Box<Shares>),
     /// About a Shared Subscription.
     Group(Box<GroupMail>),
 }

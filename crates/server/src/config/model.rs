@@ -31,10 +31,21 @@ pub struct Config {
     pub auths: Vec<AuthConfig>,
     /// What `[limits]` has about passwords.
     pub login: LoginConfig,
+    /// `[rights]`, but for what the broker needs to know.
+    pub rights: RightsConfig,
     /// `[storage]`
     pub storage: StorageConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// Where the rules stand: in one file or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RightsConfig {
+    /// Our own rules.
+    pub rules_file: Option<PathBuf>,
+    /// An ACL file of mosquitto.
+    pub acl_file: Option<PathBuf>,
 }
 
 /// Where and how Sessions and messages are kept.
@@ -176,6 +187,7 @@ impl Default for Config {
             tls: TlsConfig::default(),
             auths: Vec::new(),
             login: LoginConfig::default(),
+            rights: RightsConfig::default(),
             storage: StorageConfig::default(),
             log: LogConfig::default(),
         }

@@ -6,6 +6,7 @@ mod listener;
 mod log;
 mod mqtt;
 mod queue;
+mod rights;
 mod server;
 pub(super) mod setting;
 mod storage;
@@ -16,7 +17,7 @@ use dunlin_broker::limits::OverflowRule;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 9] = [
+pub(super) const TABLES: [Table; 10] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
@@ -37,6 +38,7 @@ pub(super) const TABLES: [Table; 9] = [
             },
         }),
     },
+    one("rights", rights::SETTINGS),
     one("limits", limits::SETTINGS),
     one("storage", storage::SETTINGS),
     one("log", log::SETTINGS),
