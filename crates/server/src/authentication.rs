@@ -196,3 +196,43 @@ const ANSWER_CACHE_S: u32 = 60;
 
 /// How often the files are looked at.
 const LOOK_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::parse;
+
+    fn read(text: &str) -> Config {
+        parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn each_listener_asks_its_own_providers_in_its_own_order() {
+        let chains = chains(&read(
+            "[[auth]]\nname = \"a\"\nkind = \"certificate\"\n[[auth]]\nname = \"b\"\nkind = \"jwt\"\n\
+             secret = \"a secret of the tests\"\n[[listener]]\nname = \"all\"\n[[listener]]\nname = \"turned\"\nport = 1\n\
+             auth = [\"b\", \"a\"]\nallow_anonymous = true\n[[listener]]\nname = \"none\"\nport = 2\nauth = []\n\
+             [[listener]]\nname = \"closed\"\nport = 3\nauth = []\nallow_anonymous = false\n",
+        ))
+        .unwrap();
+        let shown = |name: &str| {
+            let chain = chains.of(name);
+            format!("{chain:?} {} {}", chain.allows_anonymous(), chain.is_open())
+        };
+        assert_eq!(shown("all"), "[\"a\", \"b\"] false false");
+        assert_eq!(shown("turned"), "[\"b\", \"a\"] true false");
+        assert_eq!(shown("none"), "[] true true");
+        assert_eq!(shown("closed"), "[] false false");
+        assert_eq!(shown("of another configuration"), "[] false false");
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_used_is_named() {
+        let config = read("[[auth]]\nname = \"ours\"\nkind = \"http\"\nurl = \"nowhere\"\n");
+        let error = chains(&config).unwrap_err().to_string();
+        assert!(error.starts_with("the provider `ours` ([[auth]]) cannot be used: the url "), "{error}");
+        let config =
+            read("[[auth]]\nkind = \"http\"\nurl = \"http://x\"\nauthorization_file = \"/nowhere\"\n");
+        assert!(chains(&config).unwrap_err().to_string().contains("cannot read /nowhere"));
+    }
+}

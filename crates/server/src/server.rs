@@ -133,8 +133,7 @@ impl Server {
     /// Each [`StartError`].
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
         let chains = chains.into();
-        refuse_public(config, &chains)?;
-        let doors = doors(config)?;
+        let doors = doors(config, &chains)?;
         let rules = rights::read(&config.rights, chains.users())?;
         let rulebook = Arc::new(Rulebook::new(Arc::clone(&rules)));
         let chains = Arc::new(chains.with_rulebook(&rulebook));
@@ -430,7 +429,8 @@ fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
 }
 
 /// Reads the certificates of all listeners.
-fn doors(config: &Config) -> Result<Vec<Arc<Door>>, StartError> {
+fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError> {
+    refuse_public(config, chains)?;
     let packet_bytes_max = config.broker.maximum_packet_size;
     let door = |(number, listener)| {
         let door = Door::new(number, listener, packet_bytes_max);

@@ -109,7 +109,7 @@ const MISTAKES: &[(&str, usize, usize, &str, &str)] = &[
         1,
         2,
         "unknown name `x`",
-        "one of the tables server, listener, tls, auth, mqtt, queue, limits, storage, log",
+        "one of the tables server, listener, tls, auth, mqtt, queue, rights, limits, storage, log",
     ),
     ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
     ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
