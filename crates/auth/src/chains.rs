@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use dunlin_broker::input::Decision;
+use dunlin_broker::{input::Decision, permissions::rule_set::Users};
 
 use crate::{
     authenticator::{Authenticator, ProviderError, Question},
     chain::{Chain, Exchange},
+    rights::rulebook::Rulebook,
 };
 
 /// A chain for each listener, by its name. Providers may stand in several of them.
@@ -38,6 +39,29 @@ impl Chains {
     #[must_use]
     pub fn of(&self, listener_name: &str) -> &Chain {
         self.by_listener.get(listener_name).unwrap_or(&self.others)
+    }
+
+    /// With these rules for all whom any of the chains lets in.
+    #[must_use]
+    pub fn with_rulebook(self, rulebook: &Arc<Rulebook>) -> Self {
+        let with = |chain: Chain| chain.with_rulebook(Arc::clone(rulebook));
+        let by_listener = self.by_listener.into_iter().map(|(name, chain)| (name, with(chain))).collect();
+        Self { by_listener, others: with(self.others), ..self }
+    }
+
+    /// All users there are at any listener, if each provider has a list of them.
+    #[must_use]
+    pub fn users(&self) -> Option<Users> {
+        if self.by_listener.is_empty() {
+            return self.others.users();
+        }
+        let mut all = Users::default();
+        for chain in self.by_listener.values() {
+            let users = chain.users()?;
+            all.names.extend(users.names);
+            all.allows_anonymous |= users.allows_anonymous;
+        }
+        Some(all)
     }
 
     /// Decides one step of an exchange, by the chain of the listener that the Client has come to.

@@ -6,3 +6,10 @@
 
 pub mod address;
 pub mod connect;
+pub mod first_bytes;
+pub mod http_head;
+pub mod ip_network;
+pub mod layer;
+pub mod proxy_header;
+pub mod tls;
+pub mod websocket;

@@ -3,6 +3,7 @@
 //! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
 //! `process.rs` only.
 
+pub mod authentication;
 mod clock;
 pub mod config;
 mod counts;
@@ -16,4 +17,5 @@ mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
+mod socket_file;
 pub mod storage;

@@ -13,11 +13,12 @@ use std::{
     time::Duration,
 };
 
-use dunlin_auth::{chain::Chain, rights::rulebook::Rulebook};
+use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
 use dunlin_broker::{
     ids::ShardId, limits::Settings, permissions::rule_set::RuleSet, routing::interests::Interests,
     shard::Shard,
 };
+use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -25,14 +26,18 @@ use tokio::{
 };
 
 use crate::{
+    authentication,
     clock::Clock,
-    config::model::{Config, RightsConfig},
+    config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
     counts::Counts,
-    listen::{self, BoundSocket, ListenError, is_public},
+    listen::{self, BoundSocket, ListenError, Place, is_reachable},
     lobby::{
-        accept::{Listener, accept},
+        accept::accept,
+        certificates::{self, warn_of_ends},
         desk::Desk,
+        door::Door,
         half_open::HalfOpen,
+        listener::Listener,
         reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
@@ -55,7 +60,8 @@ use crate::{
 /// A Server that runs in threads of this process. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<ListenerPlace>,
+    doors: Vec<Arc<Door>>,
     desk: Arc<Desk>,
     rights: RightsConfig,
     rulebook: Arc<Rulebook>,
@@ -69,6 +75,17 @@ pub struct Server {
     runtime: Option<Runtime>,
 }
 
+/// A listener and where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerPlace {
+    /// Its name.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: ListenerKind,
+    /// Where it listens, with the port that was chosen.
+    pub place: Place,
+}
+
 /// Why a Server does not start; its text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,10 +95,18 @@ pub enum StartError {
     /// Strangers could do everything.
     #[error(
         "other machines can reach {0}, and nobody is asked for a password: anybody there could read and \
-         write everything; listen on 127.0.0.1, or allow it with --allow-anonymous or \
-         `allow_anonymous_public = true` in [server]"
+         write everything; add users with `dunlin passwd -c FILE USER` and an [[auth]] with that file, or listen on \
+         127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
+    /// A certificate, a key or another file of TLS cannot be used.
+    #[error("listener `{name}`: {source}")]
+    Certificates {
+        /// The name of the listener.
+        name: String,
+        /// Which file, and what is wrong with it.
+        source: FileError,
+    },
     /// The rules cannot be used: without them nobody may do anything.
     #[error(transparent)]
     Rights(#[from] RightsError),
@@ -106,13 +131,12 @@ impl Server {
     ///
     /// # Errors
     /// Each [`StartError`].
-    pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
-        if chain.is_open() && !config.server.allow_anonymous_public {
-            refuse_public(config)?;
-        }
-        let rules = rights::read(&config.rights, chain.users())?;
+    pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
+        let chains = chains.into();
+        let doors = doors(config, &chains)?;
+        let rules = rights::read(&config.rights, chains.users())?;
         let rulebook = Arc::new(Rulebook::new(Arc::clone(&rules)));
-        let chain = Arc::new(chain.with_rulebook(Arc::clone(&rulebook)));
+        let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -137,10 +161,16 @@ impl Server {
             storage: storage.clone(),
             startup,
         };
-        let desk = desk(config, &around, &settings, &chain);
-        runtime.spawn(reauthentication::serve(requests, chain, Arc::clone(&post), desk.connect_timeout));
+        let desk = desk(config, &around, &settings, &chains);
+        runtime.spawn(reauthentication::serve(
+            requests,
+            Arc::clone(&chains),
+            Arc::clone(&post),
+            desk.connect_timeout,
+        ));
         let mut server = Self {
-            addresses: sockets.iter().map(BoundSocket::address).collect(),
+            listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
+            doors,
             counts: Arc::clone(&around.counts),
             rights: config.rights.clone(),
             rulebook,
@@ -156,7 +186,9 @@ impl Server {
         drop(around);
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
+        server.mind_users();
         server.open_doors(sockets)?;
+        server.mind_certificates(&config.tls);
         Ok(server)
     }
 
@@ -230,21 +262,57 @@ impl Server {
         });
     }
 
+    /// Looks now and then whether there are other users, who have other rights.
+    fn mind_users(&self) {
+        let (desk, rulebook, rights) =
+            (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
+        let chains = Arc::clone(&self.desk.chains);
+        // The log is told of errors there.
+        let on_change = move || drop(put_rules_in_force(&rights, &rulebook, &desk));
+        self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
+    }
+
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
+            let door = Arc::clone(&self.doors[socket.number()]);
             let listener = Listener::new(socket.listen()?)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
-            runtime.spawn(accept(Arc::clone(&self.desk), listener, self.stop.subscribe()));
+            runtime.spawn(accept(Arc::clone(&self.desk), door, listener, self.stop.subscribe()));
         }
         Ok(())
     }
 
+    /// Warns of certificates that end soon, and reads them again when their files change.
+    fn mind_certificates(&self, config: &TlsConfig) {
+        if self.doors.iter().all(|door| door.tls.is_none()) {
+            return;
+        }
+        warn_of_ends(&self.doors, config.expiry_warning_days);
+        self.spawn(certificates::watch(self.doors.clone(), config.clone()));
+    }
+
+    /// Reads certificates, keys, CAs and lists of revoked certificates of all listeners again, for new connections; those that are there
+    /// stay. Returns the listeners whose files cannot be used, which stay as they were.
+    pub fn reload_certificates(&self) -> Vec<(String, FileError)> {
+        certificates::reload(&self.doors)
+    }
+
     /// Where Clients can connect, in the order of the configuration.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listeners(&self) -> &[ListenerPlace] {
+        &self.listeners
+    }
+
+    /// The addresses where Clients can connect, in the order of the configuration; socket files have none.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let address = |listener: &ListenerPlace| match listener.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(address).collect()
     }
 
     /// How many shards carry the Clients.
@@ -271,14 +339,16 @@ impl Server {
     /// # Errors
     /// If they cannot be used; then those that were in force stay.
     pub fn reload_rights(&self) -> Result<(), RightsError> {
-        let rules = rights::read(&self.rights, self.desk.chain.users()).inspect_err(|error| {
-            tracing::error!(%error, "the rules stay as they were");
-        })?;
-        tracing::info!(rules = rules.len(), "new rules are in force");
-        // First for those who come, then for those who are there: nobody slips through in between.
-        self.rulebook.swap(Arc::clone(&rules));
-        self.desk.post.change_rules(&rules);
-        Ok(())
+        put_rules_in_force(&self.rights, &self.rulebook, &self.desk)
+    }
+
+    /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
+    /// read; what was there stays in force. It may block.
+    pub fn reload(&self) {
+        authentication::tell_changes(&self.desk.chains);
+        // Each of them tells the log itself.
+        drop(self.reload_certificates());
+        drop(self.reload_rights());
     }
 
     /// Panics that were caught; anything but 0 is a fault of the program.
@@ -330,11 +400,51 @@ impl Drop for Server {
     }
 }
 
-fn refuse_public(config: &Config) -> Result<(), StartError> {
-    match config.listeners.iter().find(|listener| is_public(listener.bind)) {
+/// Reads the rules and puts them in force, for the users that there are now.
+fn put_rules_in_force(config: &RightsConfig, rulebook: &Rulebook, desk: &Desk) -> Result<(), RightsError> {
+    let rules = rights::read(config, desk.chains.users()).inspect_err(|error| {
+        tracing::error!(%error, "the rules stay as they were");
+    })?;
+    tracing::info!(rules = rules.len(), "new rules are in force");
+    // First for those who come, then for those who are there: nobody slips through in between.
+    rulebook.swap(Arc::clone(&rules));
+    desk.post.change_rules(&rules);
+    Ok(())
+}
+
+/// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.
+fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
+    if config.server.allow_anonymous_public {
+        return Ok(());
+    }
+    let is_unmeant = |listener: &&ListenerConfig| {
+        is_reachable(listener)
+            && listener.allow_anonymous != Some(true)
+            && chains.of(&listener.name).is_open()
+    };
+    match config.listeners.iter().find(is_unmeant) {
         None => Ok(()),
         Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
+}
+
+/// Reads the certificates of all listeners.
+fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError> {
+    refuse_public(config, chains)?;
+    let packet_bytes_max = config.broker.maximum_packet_size;
+    let door = |(number, listener)| {
+        let door = Door::new(number, listener, packet_bytes_max);
+        door.map(Arc::new).map_err(|source| {
+            let name = config.listeners[usize::from(number)].name.clone();
+            StartError::Certificates { name, source }
+        })
+    };
+    (0..).zip(&config.listeners).map(door).collect()
+}
+
+fn listener_place(config: &Config, socket: &BoundSocket) -> ListenerPlace {
+    let ListenerConfig { name, kind, .. } = &config.listeners[socket.number()];
+    ListenerPlace { name: name.clone(), kind: *kind, place: socket.place().clone() }
 }
 
 /// Opens the store, if there is to be one, and starts its writer.
@@ -386,13 +496,14 @@ fn connections_max(config: &Config) -> u32 {
     }
 }
 
-fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain: &Arc<Chain>) -> Arc<Desk> {
+fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains: &Arc<Chains>) -> Arc<Desk> {
     Arc::new(Desk {
         settings: Arc::clone(settings),
-        chain: Arc::clone(chain),
+        chains: Arc::clone(chains),
         post: Arc::clone(&around.post),
         seats: Arc::clone(&around.seats),
-        half_open: HalfOpen::new(&config.lobby),
+        half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
+        tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
         refusals: Refusals::new(),
         connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
     })

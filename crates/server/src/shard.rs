@@ -3,11 +3,13 @@
 pub(crate) mod admission;
 mod connection_io;
 mod flush;
+mod layered_io;
 pub(crate) mod mailbox;
 pub(crate) mod neighbours;
 pub(crate) mod poller;
 pub(crate) mod recovery;
 pub(crate) mod resharding;
+mod socket_io;
 pub(crate) mod storage;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 mod support;
 
 use dunlin_auth::{
-    authenticator::{Authenticator, Grant, Question, Verdict, VerdictFuture},
+    authenticator::{Authenticator, Question, Verdict, VerdictFuture},
     chain::Chain,
 };
 use dunlin_packet::{
@@ -35,7 +35,7 @@ impl Authenticator for Doorkeeper {
     fn judge<'a>(&'a self, question: &'a Question) -> VerdictFuture<'a> {
         let credentials = &question.credentials;
         let verdict = match (credentials.user_name.as_deref(), credentials.password.as_deref()) {
-            (Some("ann"), Some(PASSWORD)) => Verdict::Grant { grant: Grant::default(), data: Vec::new() },
+            (Some("ann"), Some(PASSWORD)) => Verdict::user("ann"),
             (Some("ann"), _) => Verdict::Deny(ReasonCode::BadUserNameOrPassword),
             (Some("eve"), _) => Verdict::Deny(ReasonCode::NotAuthorized),
             _ => Verdict::NotMine,

@@ -156,10 +156,13 @@ impl Bench {
         stream.set_nonblocking(true).unwrap();
         let admission = Admission {
             stream,
+            door: 0,
+            passage: None,
             request: Box::new(request()),
             unread: unread.to_vec(),
             seat: self.seats.take().unwrap(),
             permit: None,
+            exchange: None,
         };
         self.post.admit(self.turns.shard, admission);
     }
