@@ -8,10 +8,9 @@ use std::{
 };
 
 use clap::{Args, Subcommand, value_parser};
-use dunlin_broker::permissions::subject::Subject;
 use dunlin_server::{
     config::load::{Flags, load},
-    rights::{Explanation, Wish, explain, read},
+    rights::{Asker, Explanation, Wish, explain},
 };
 use serde_json::json;
 
@@ -124,12 +123,13 @@ impl Explain {
     fn explain(&self) -> Result<Explanation, Box<dyn std::error::Error>> {
         let (who, wish) = self.parts();
         let config = load(&Flags { config: Some(who.config.clone()), ..Flags::default() })?;
-        let subject = Subject {
-            user_name: who.user.as_deref().map(Into::into),
-            groups: who.group.iter().map(|group| group.as_str().into()).collect(),
-            ..Subject::anonymous(&who.client, who.address)
+        let asker = Asker {
+            client_id: who.client.clone(),
+            user_name: who.user.clone(),
+            groups: who.group.clone(),
+            address: who.address,
         };
-        Ok(explain(read(&config.rights, None)?, subject, wish)?)
+        Ok(explain(&config.rights, &asker, wish)?)
     }
 
     fn show(&self, explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {

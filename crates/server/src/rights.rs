@@ -1,6 +1,6 @@
 //! The rules that are configured: read at the start, and again when they have changed.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use dunlin_auth::rights::{acl_file::read_acl_file, error::RulesError, rules_file::read_rules_file};
 use dunlin_broker::permissions::{
@@ -44,6 +44,19 @@ pub fn read(config: &RightsConfig, users: Option<Users>) -> Result<Arc<RuleSet>,
     Ok(Arc::new(rules.with_users(users.map(Arc::new))))
 }
 
+/// Who wants to do something, for [`explain`].
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The Client Identifier.
+    pub client_id: String,
+    /// The user name that was proved, if one was.
+    pub user_name: Option<String>,
+    /// The groups of the user.
+    pub groups: Vec<String>,
+    /// Where the Client comes from.
+    pub address: IpAddr,
+}
+
 /// What somebody wants to do, for [`explain`].
 #[derive(Clone, Copy, Debug)]
 pub enum Wish<'a> {
@@ -81,11 +94,17 @@ pub struct Explanation {
     pub reason: String,
 }
 
-/// Says what `rules` make of a wish of `subject`.
+/// Says what the rules in the files that `config` names make of a wish, whoever the users are.
 ///
 /// # Errors
-/// If the wish is none: what is wrong with it, in words.
-pub fn explain(rules: Arc<RuleSet>, subject: Subject, wish: Wish<'_>) -> Result<Explanation, String> {
+/// If there are no such rules, or the wish is none: what is wrong with it, in words.
+pub fn explain(config: &RightsConfig, asker: &Asker, wish: Wish<'_>) -> Result<Explanation, String> {
+    let rules = read(config, None).map_err(|error| error.to_string())?;
+    let subject = Subject {
+        user_name: asker.user_name.as_deref().map(Into::into),
+        groups: asker.groups.iter().map(|group| group.as_str().into()).collect(),
+        ..Subject::anonymous(&asker.client_id, asker.address)
+    };
     let qos_of = |value| QoS::from_value(value).ok_or_else(|| "the QoS is 0, 1 or 2".to_owned());
     let name_of = |text| TopicName::parse(text).map_err(|error| format!("the topic {text:?}: {error}"));
     let permissions = Permissions::new(Arc::new(subject), rules);

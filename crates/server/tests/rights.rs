@@ -72,79 +72,85 @@ fn gets(world: &mut World, ann: Option<Client>) -> bool {
     sees(&mut ann, "t/x")
 }
 
+/// To subscribe, by SUBSCRIBE.
+const SUBSCRIBING: Right = Right {
+    name: "subscribe",
+    shards: 2,
+    with: MAY_SUBSCRIBE,
+    without: "",
+    prepare: nothing,
+    happens: |_, ann| ann.is_some_and(|mut ann| !try_subscribe(&mut ann, "t/x").is_error()),
+};
+
+/// To get what a Subscription matches; the Subscription itself stays.
+const RECEIVING: Right = Right {
+    name: "deliver",
+    shards: 2,
+    with: MAY_SUBSCRIBE,
+    without: MAY_NOT_RECEIVE,
+    prepare: subscribe_to_t,
+    happens: gets,
+};
+
+/// To publish.
+const PUBLISHING: Right = Right {
+    name: "publish",
+    shards: 2,
+    with: MAY_PUBLISH,
+    without: "",
+    prepare: nothing,
+    happens: publishes,
+};
+
 fn matrix() -> Vec<Right> {
-    let subscribing = Right {
-        name: "subscribe",
-        shards: 2,
-        with: MAY_SUBSCRIBE,
-        without: "",
-        prepare: nothing,
-        happens: |_, ann| ann.is_some_and(|mut ann| !try_subscribe(&mut ann, "t/x").is_error()),
-    };
-    let receiving = Right {
-        name: "deliver",
-        shards: 2,
-        with: MAY_SUBSCRIBE,
-        without: MAY_NOT_RECEIVE,
-        prepare: subscribe_to_t,
-        happens: gets,
-    };
+    let not_dollar = "[[rule]]\nallow = \"subscribe\"\nusers = \"ann\"\ntopics = \"#\"\n";
     vec![
-        Right {
-            name: "publish",
-            shards: 2,
-            with: MAY_PUBLISH,
-            without: "",
-            prepare: nothing,
-            happens: |world, ann| {
-                let Some(mut ann) = ann else { return false };
-                let is_told = try_publish(&mut ann, "t/x", false, None) != ReasonCode::NotAuthorized;
-                assert_eq!(world.watcher_sees("t/x"), is_told);
-                is_told
-            },
-        },
-        Right { name: "unsubscribed by the Server", prepare: subscribe_to_t, happens: gets, ..subscribing },
-        subscribing,
-        Right { name: "retained", prepare: leave_retained, happens: gets_retained, ..receiving },
+        PUBLISHING,
+        SUBSCRIBING,
+        Right { name: "unsubscribed by the Server", prepare: subscribe_to_t, happens: gets, ..SUBSCRIBING },
+        RECEIVING,
+        Right { name: "retained", prepare: leave_retained, happens: gets_retained, ..RECEIVING },
+        Right { name: "retained by her", prepare: retain, happens: is_retained, ..PUBLISHING },
+        Right { name: "resume", without: "", happens: gets_after_resuming, ..RECEIVING },
+        Right { name: "resume what waited", happens: gets_after_resuming, ..RECEIVING },
         // In one shard the end comes last.
-        Right { name: "shared", shards: 1, prepare: join, happens: shares, ..receiving },
-        Right {
-            name: "Response Topic",
-            prepare: nothing,
-            happens: |_, ann| {
-                ann.is_some_and(|mut ann| !try_publish(&mut ann, "base/ask", false, Some("t/x")).is_error())
-            },
-            ..receiving
-        },
-        Right { name: "resume", without: "", happens: gets_after_resuming, ..receiving },
-        Right { name: "resume what waited", happens: gets_after_resuming, ..receiving },
-        receiving,
-        Right {
-            name: "retained by her",
-            shards: 2,
-            with: MAY_PUBLISH,
-            without: "",
-            prepare: |_, ann| {
-                // Whether it is taken is another right.
-                try_publish(ann, "t/x", true, None);
-            },
-            happens: |world, _| {
-                let mut late = enter(&world.server, "root", "late", KEPT).unwrap();
-                let mut root = enter(&world.server, "root", "root-1", KEPT).unwrap();
-                assert!(!try_publish(&mut root, "base/end", true, None).is_error());
-                subscribe_to_both(&mut late, "t/x", "base/+");
-                sees(&mut late, "t/x")
-            },
-        },
-        Right {
-            name: "$SYS",
-            shards: 2,
-            with: MAY_SUBSCRIBE,
-            without: "[[rule]]\nallow = \"subscribe\"\nusers = \"ann\"\ntopics = \"#\"\n",
-            prepare: nothing,
-            happens: |_, ann| ann.is_some_and(|mut ann| !try_subscribe(&mut ann, "$SYS/x").is_error()),
-        },
+        Right { name: "shared", shards: 1, prepare: join, happens: shares, ..RECEIVING },
+        Right { name: "Response Topic", prepare: nothing, happens: asks, ..RECEIVING },
+        Right { name: "$SYS", without: not_dollar, happens: subscribes_to_sys, ..SUBSCRIBING },
     ]
+}
+
+fn publishes(world: &mut World, ann: Option<Client>) -> bool {
+    let Some(mut ann) = ann else { return false };
+    let is_told = try_publish(&mut ann, "t/x", false, None) != ReasonCode::NotAuthorized;
+    assert_eq!(world.watcher_sees("t/x"), is_told);
+    is_told
+}
+
+fn asks(_: &mut World, ann: Option<Client>) -> bool {
+    ann.is_some_and(|mut ann| !try_publish(&mut ann, "base/ask", false, Some("t/x")).is_error())
+}
+
+fn subscribes_to_sys(_: &mut World, ann: Option<Client>) -> bool {
+    ann.is_some_and(|mut ann| !try_subscribe(&mut ann, "$SYS/x").is_error())
+}
+
+fn retain(_: &mut World, ann: &mut Client) {
+    // Whether it is taken is another right.
+    try_publish(ann, "t/x", true, None);
+}
+
+/// Whether a new Subscription of `root` gets what `ann` has set.
+fn is_retained(world: &mut World, _: Option<Client>) -> bool {
+    has_retained(world, "late")
+}
+
+fn has_retained(world: &World, client_id: &str) -> bool {
+    let mut late = enter(&world.server, "root", client_id, KEPT).unwrap();
+    let mut root = enter(&world.server, "root", "root-1", KEPT).unwrap();
+    assert!(!try_publish(&mut root, "base/end", true, None).is_error());
+    subscribe_to_both(&mut late, "t/x", "base/+");
+    sees(&mut late, "t/x")
 }
 
 fn leave_retained(world: &mut World, ann: &mut Client) {
@@ -351,13 +357,6 @@ fn what_is_kept_remembers_whose_it_is() {
     assert!(!try_publish(&mut client, "t/x", true, None).is_error());
     leave(&world, client);
     let mut world = world.restarted("");
-    let has_retained = |world: &World, client_id: &str| {
-        let mut late = enter(&world.server, "root", client_id, KEPT).unwrap();
-        let mut root = enter(&world.server, "root", "root-1", KEPT).unwrap();
-        assert!(!try_publish(&mut root, "base/end", true, None).is_error());
-        subscribe_to_both(&mut late, "t/x", "base/+");
-        sees(&mut late, "t/x")
-    };
     assert!(!has_retained(&world, "late-1"));
     assert_eq!(enter(&world.server, "root", ANN, KEPT).unwrap_err(), ReasonCode::NotAuthorized);
     let anew = Way { clean_start: true, ..KEPT };
