@@ -6,17 +6,19 @@ use crate::{
     world::{Doors, open},
 };
 
-const PAHO: [&str; 9] = [
+const PAHO: [&str; 7] = [
     "every_qos_arrives",
     "payloads_of_all_kinds",
-    "big_payloads_arrive",
     "receive_maximum_is_kept",
     "a_session_waits_for_its_client",
     "unacknowledged_messages_come_again",
     "a_broken_connection_leaves_the_will",
     "a_newer_client_takes_over",
-    "ten_thousand_arrive_in_order",
 ];
+
+/// Paho forgets the rest of a WebSocket frame that the socket does not take at once, so these are for TLS only; MQTT.js shows them
+/// at all doors.
+const PAHO_BIG: [&str; 2] = ["big_payloads_arrive", "ten_thousand_arrive_in_order"];
 
 const MQTTJS: [&str; 8] = [
     "everyQosArrives",
@@ -47,6 +49,15 @@ fn paho_at_every_door() {
             let version = ["5.0", "3.1.1"][number % 2];
             paho_at(door, port, &authority.ca_file(), scenario, version);
         }
+    }
+}
+
+#[test]
+fn paho_with_much_over_tls() {
+    let authority = Authority::new("CA");
+    for scenario in PAHO_BIG {
+        let doors = fresh(&authority, "tls");
+        paho_at("tls", doors.ports[0], &authority.ca_file(), scenario, "5.0");
     }
 }
 
