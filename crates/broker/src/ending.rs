@@ -5,10 +5,10 @@ use dunlin_protocol::time::Instant;
 
 use crate::{
     connection::{Connection, Flow},
-    fanout::Publication,
     ids::ConnectionId,
     message::{Message, MessageFacts},
     output::Outbox,
+    publication::Publication,
     records::key::Key,
     reply::write_disconnect,
     routing::group_mail::{GroupMail, GroupName, Member},

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod output;
 mod packets;
 pub mod permissions;
+mod publication;
 pub mod records;
 mod reply;
 pub mod restore;

@@ -3,7 +3,7 @@
 use crate::{
     ids::ConnectionId,
     records::{batch::Batch, key::Owner},
-    routing::mail::Mail,
+    routing::{bundle::Bundle, mail::Mail},
     topics::ids::SessionIndex,
 };
 
@@ -26,6 +26,8 @@ pub struct Outbox {
     pub authentications: Vec<Reauthentication>,
     /// Queues that are to be read from the disk, once everything in the batches up to now is there.
     pub pages: Vec<PageRequest>,
+    /// Bundles that have been read: their memory is used again.
+    pub(crate) spare_bundles: Vec<Bundle>,
     pub(crate) batch: Batch,
     batch_number: u64,
 }
@@ -102,6 +104,7 @@ impl Outbox {
             routes: (0..shards).map(|_| Vec::new()).collect(),
             authentications: Vec::new(),
             pages: Vec::new(),
+            spare_bundles: Vec::new(),
             batch: Batch::new(),
             batch_number: 1,
         }

@@ -4,10 +4,10 @@ use dunlin_packet::{packet_identifier::PacketId, reason_code::ReasonCode, topic:
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     ids::{ConnectionId, ShardId},
     message::Message,
     output::Outbox,
+    publication::Publication,
     records::{
         content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
         key::{Key, Owner, kind},

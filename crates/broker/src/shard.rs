@@ -12,12 +12,12 @@ use dunlin_protocol::time::Instant;
 use crate::{
     connection::Flow,
     ending::WillFate,
-    fanout::Publication,
     ids::{ConnectionId, ShardId},
     input::Input,
     limits::Settings,
     metrics::Counters,
     output::Outbox,
+    publication::Publication,
     routing::{interests::Interests, mail::Mail},
     state::State,
     timers::Timer,
@@ -202,6 +202,7 @@ impl State {
                 for mut publication in bundle.publications() {
                     self.publish_here(now, &mut publication, out);
                 }
+                bundle.retire(&mut out.spare_bundles);
             }
             Mail::Publish(message, receipt) => {
                 self.take_receipt(from, receipt, out);
@@ -220,6 +221,7 @@ impl State {
             Mail::Joined { ticket } => self.joined(ticket, out),
             Mail::Full { member, refusal } => self.refusing.add(member, *refusal),
             Mail::Room { member } => self.refusing.remove(member),
+            Mail::Shares(shares) => self.receive_shares(now, *shares, out),
             Mail::Group(mail) => self.take_group_mail(now, from, *mail, out),
         }
     }

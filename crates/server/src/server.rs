@@ -41,6 +41,7 @@ use crate::{
     seats::Seats,
     shard::{
         mailbox::Post,
+        neighbours::Neighbours,
         poller::Poller,
         recovery::RecoveryError,
         resharding,
@@ -141,6 +142,7 @@ impl Server {
         let (providers, requests) = mpsc::channel(WAITING_MAX);
         let around = Surroundings {
             post: Arc::clone(&post),
+            neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start_after(last_run.alive),
             seats: Seats::new(connections_max(config)),
             providers,

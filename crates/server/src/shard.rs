@@ -5,6 +5,7 @@ mod connection_io;
 mod flush;
 mod layered_io;
 pub(crate) mod mailbox;
+pub(crate) mod neighbours;
 pub(crate) mod poller;
 pub(crate) mod recovery;
 pub(crate) mod resharding;

@@ -14,10 +14,10 @@ use dunlin_protocol::{inbound::Received, time::Instant, topic_aliases::AliasErro
 
 use crate::{
     connection::Flow,
-    fanout::Publication,
     ids::ConnectionId,
     message::{MessageFacts, View},
     output::Outbox,
+    publication::Publication,
     state::State,
 };
 

@@ -6,7 +6,7 @@ use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use foldhash::fast::RandomState;
 
 use crate::{
-    fanout::Publication, message::Message, subscriptions::subscription::Subscription,
+    message::Message, publication::Publication, subscriptions::subscription::Subscription,
     topics::ids::SessionIndex,
 };
 

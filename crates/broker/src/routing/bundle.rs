@@ -8,8 +8,8 @@ use dunlin_packet::{
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     message::{MessageFacts, View},
+    publication::Publication,
 };
 
 /// Messages in a row for the Subscriptions of one shard.
@@ -29,6 +29,20 @@ struct Head {
 }
 
 impl Bundle {
+    /// An empty one with room for as much as there may be, in the memory of a `spare` one if there is one.
+    pub(crate) fn large(spare: Option<Self>) -> Self {
+        spare.unwrap_or_else(|| Self { bytes: Vec::with_capacity(BUNDLE_BYTES_MAX), count: 0 })
+    }
+
+    /// Keeps the memory of a large one among `spares`.
+    pub(crate) fn retire(mut self, spares: &mut Vec<Self>) {
+        if self.bytes.capacity() == BUNDLE_BYTES_MAX && spares.len() < SPARES_MAX {
+            self.bytes.clear();
+            self.count = 0;
+            spares.push(self);
+        }
+    }
+
     /// Adds a message, if it is small and there is room for it.
     pub(crate) fn add(&mut self, view: &View<'_>) -> bool {
         let size = view.size();
@@ -126,10 +140,13 @@ impl std::fmt::Debug for Bundle {
 }
 
 /// Bytes of the largest message that is packed; a larger one is shared instead of copied.
-const MESSAGE_BYTES_MAX: usize = 4 << 10;
+const MESSAGE_BYTES_MAX: usize = 8 << 10;
 
 /// Bytes of a bundle: whoever handles it looks at the clock between two of them only.
-const BUNDLE_BYTES_MAX: usize = 16 << 10;
+const BUNDLE_BYTES_MAX: usize = 32 << 10;
+
+/// Bundles whose memory is kept for the next ones.
+const SPARES_MAX: usize = 16;
 
 /// Bytes before the parts of a message.
 const HEAD_BYTES: usize = 24;

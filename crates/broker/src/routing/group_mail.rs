@@ -6,7 +6,8 @@ use triomphe::ThinArc;
 
 use crate::{
     ids::{Receipt, ShardId},
-    message::Message,
+    message::{Message, View},
+    routing::bundle::Bundle,
     topics::ids::SessionIndex,
 };
 
@@ -99,6 +100,37 @@ pub enum GroupMail {
         /// Its record on the way.
         receipt: Receipt,
     },
+}
+
+/// Messages of one group for its members in one shard.
+#[derive(Debug)]
+pub struct Shares {
+    pub(crate) group: GroupName,
+    /// One for each message.
+    pub(crate) members: Vec<Member>,
+    pub(crate) bundle: Bundle,
+}
+
+impl Shares {
+    /// None yet; they go into `bundle`, which is empty.
+    pub(crate) fn new(group: GroupName, bundle: Bundle) -> Self {
+        Self { group, members: Vec::new(), bundle }
+    }
+
+    /// Adds a message, if it is small and there is room for it.
+    pub(crate) fn add(&mut self, member: Member, view: &View<'_>) -> bool {
+        let is_added = self.bundle.add(view);
+        if is_added {
+            self.members.push(member);
+        }
+        is_added
+    }
+
+    /// Bytes of all messages.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bundle.size()
+    }
 }
 
 impl GroupMail {

@@ -5,7 +5,7 @@ use crate::{
     message::Message,
     routing::{
         bundle::Bundle,
-        group_mail::{GroupMail, Member},
+        group_mail::{GroupMail, Member, Shares},
     },
     sessions::refusing::Refusal,
 };
@@ -62,6 +62,8 @@ pub enum Mail {
         /// The Session.
         member: Member,
     },
+    /// Small messages in a row for members of one group, as [`GroupMail::Deliver`] without a record.
+    Shares(Box<Shares>),
     /// About a Shared Subscription.
     Group(Box<GroupMail>),
 }

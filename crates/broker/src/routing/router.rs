@@ -4,10 +4,10 @@ use dunlin_packet::{qos::QoS, topic::name::TopicName};
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     ids::{Receipt, ShardId},
     message::View,
     output::Outbox,
+    publication::Publication,
     records::{content::TransitParts, key::Key},
     routing::{bundle::Bundle, mail::Mail, target::Target},
     sessions::{keeping::is_worth_sharing, table::Sessions},
@@ -60,7 +60,7 @@ impl State {
             let is_promised = keeping & peer.bit() != 0;
             let receipt =
                 self.file_transit(now, peer, is_promised, TransitParts::Publish, &publication.view, out);
-            send_to(&mut out.routes[peer.index()], publication, receipt);
+            send_to(peer, publication, receipt, out);
         }
         true
     }
@@ -177,16 +177,19 @@ impl State {
 }
 
 /// A message that has a record of its own, or is large, is a letter of its own.
-fn send_to(route: &mut Vec<Mail>, publication: &mut Publication<'_>, receipt: Receipt) {
+fn send_to(peer: ShardId, publication: &mut Publication<'_>, receipt: Receipt, out: &mut Outbox) {
+    let route = &mut out.routes[peer.index()];
     if receipt != Receipt::NONE {
         return route.push(Mail::Publish(publication.keep(), receipt));
     }
-    if let Some(Mail::Bundle(bundle)) = route.last_mut()
-        && bundle.add(&publication.view)
-    {
-        return;
-    }
     let mut bundle = Bundle::default();
+    if let Some(Mail::Bundle(last)) = route.last_mut() {
+        if last.add(&publication.view) {
+            return;
+        }
+        // There is much to send.
+        bundle = Bundle::large(out.spare_bundles.pop());
+    }
     route.push(if bundle.add(&publication.view) {
         Mail::Bundle(bundle)
     } else {

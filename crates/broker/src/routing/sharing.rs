@@ -7,13 +7,14 @@ use dunlin_packet::qos::QoS;
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
-    ids::ShardId,
+    ids::{Receipt, ShardId},
     message::Message,
     output::Outbox,
+    publication::Publication,
     records::content::TransitParts,
     routing::{
-        group_mail::{GroupMail, GroupName, Member},
+        bundle::Bundle,
+        group_mail::{GroupMail, GroupName, Member, Shares},
         groups::Chosen,
         mail::Mail,
         target::Target,
@@ -71,7 +72,9 @@ impl State {
             GroupMail::Return { group, member, message, receipt } => {
                 self.take_receipt(from, receipt, out);
                 match self.groups.choose_other(&group, member) {
-                    Some(chosen) => self.send_share(now, group, chosen, message, out),
+                    Some(chosen) => {
+                        self.send_share(now, group, chosen, &mut Publication::of_message(&message), out)
+                    }
                     None => self.counters.dropped_no_member += 1,
                 }
             }
@@ -84,15 +87,38 @@ impl State {
         now: Instant,
         group: GroupName,
         chosen: Chosen,
-        message: Message,
+        publication: &mut Publication<'_>,
         out: &mut Outbox,
     ) {
         let Chosen { member, is_kept } = chosen;
-        let is_promised = is_kept && message.facts().qos > QoS::AtMostOnce && member.shard != self.id;
+        let facts = publication.view.facts;
+        let is_promised = is_kept && facts.qos > QoS::AtMostOnce && member.shard != self.id;
         let transit = TransitParts::Share(group.as_str());
-        let receipt = self.file_transit(now, member.shard, is_promised, transit, &message.view(), out);
-        let mail = GroupMail::Deliver { group, member, message, receipt };
+        let receipt = self.file_transit(now, member.shard, is_promised, transit, &publication.view, out);
+        let is_elsewhere = member.shard != self.id;
+        if is_elsewhere && receipt == Receipt::NONE && pack(&group, member, publication, out) {
+            return;
+        }
+        let mail = GroupMail::Deliver { group, member, message: publication.keep(), receipt };
         self.send_group_mail(now, member.shard, mail, out);
+    }
+
+    /// Messages for members that live here.
+    pub(crate) fn receive_shares(&mut self, now: Instant, shares: Shares, out: &mut Outbox) {
+        let Shares { group, members, bundle } = shares;
+        for (&member, mut publication) in members.iter().zip(bundle.publications()) {
+            if !self.offer_share(now, &group, member, &mut publication, out) {
+                self.return_share(
+                    now,
+                    group.clone(),
+                    member,
+                    publication.keep(),
+                    self.settings.is_durable,
+                    out,
+                );
+            }
+        }
+        bundle.retire(&mut out.spare_bundles);
     }
 
     /// A member that is none: what comes from it may go to all others.
@@ -128,7 +154,7 @@ impl State {
         for &index in &found {
             let Some((name, chosen)) = self.groups.choose(index) else { continue };
             if chosen.member.shard != self.id {
-                self.send_share(now, name, chosen, publication.keep(), out);
+                self.send_share(now, name, chosen, publication, out);
             } else if !self.offer_share(now, &name, chosen.member, publication, out) {
                 self.return_share(now, name, chosen.member, publication.keep(), chosen.is_kept, out);
             }
@@ -176,4 +202,25 @@ impl State {
         self.offer(now, publication, &target, false, out);
         true
     }
+}
+
+/// Puts a small message for a member in another shard behind the one before; `false` if it is not small.
+fn pack(group: &GroupName, member: Member, publication: &Publication<'_>, out: &mut Outbox) -> bool {
+    let route = &mut out.routes[member.shard.index()];
+    let mut bundle = Bundle::default();
+    if let Some(Mail::Shares(last)) = route.last_mut()
+        && last.group == *group
+    {
+        if last.add(member, &publication.view) {
+            return true;
+        }
+        // There is much to send.
+        bundle = Bundle::large(out.spare_bundles.pop());
+    }
+    let mut shares = Shares::new(group.clone(), bundle);
+    let is_packed = shares.add(member, &publication.view);
+    if is_packed {
+        route.push(Mail::Shares(Box::new(shares)));
+    }
+    is_packed
 }

@@ -8,10 +8,10 @@ use dunlin_packet::{
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    fanout::Publication,
     input::Storage,
     message::View,
     output::{Outbox, PageReader, PageRequest},
+    publication::Publication,
     records::{
         content::{InFlightState, MessageParts, SessionContent},
         key::{Key, Owner},

@@ -4,9 +4,10 @@ use dunlin_packet::qos::QoS;
 use dunlin_protocol::{outbound::Pubrec, time::Instant};
 
 use crate::{
-    fanout::{Hop, Publication, write_publish},
+    fanout::{Hop, write_publish},
     ids::ConnectionId,
     output::Outbox,
+    publication::Publication,
     records::content::MessageParts,
     routing::target::Target,
     sessions::{

@@ -51,7 +51,7 @@ impl<M: Machine> Turns<M> {
 
     /// Delivers all mail, or none if a mailbox is full: then it waits where it is, and the sockets wait, too.
     fn send_mail(&mut self) {
-        self.is_kept_back = !self.around.post.send(self.shard, &mut self.outbox.routes);
+        self.is_kept_back = !self.around.post.send(self.shard, &mut self.outbox.routes, &mut self.asleep);
     }
 
     fn write_dirty(&mut self) {

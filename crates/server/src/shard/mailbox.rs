@@ -113,13 +113,15 @@ impl Post {
     /// Delivers the letters in `routes`, one list for each shard, and leaves the lists empty; or, if a
     /// mailbox is full, delivers none of them, leaves them where they are and returns `false`. Then `from` is
     /// woken when there is room.
-    pub(crate) fn send(&self, from: ShardId, routes: &mut [Vec<Mail>]) -> bool {
+    ///
+    /// Readers that sleep and get little are not woken but added to `asleep`: the caller sees to them.
+    pub(crate) fn send(&self, from: ShardId, routes: &mut [Vec<Mail>], asleep: &mut Shards) -> bool {
         let mut targets: Targets<'_> = SmallVec::new();
         // All locks are held together: that makes the delivery causal. The order of the shards prevents
         // deadlock.
-        for (mailbox, letters) in self.mailboxes.iter().zip(routes.iter()) {
+        for ((shard, mailbox), letters) in (0..).zip(self.mailboxes.iter()).zip(routes.iter()) {
             if !letters.is_empty() {
-                targets.push((mailbox, mailbox.lock()));
+                targets.push((ShardId(shard), mailbox.lock()));
             }
         }
         let mut has_room = true;
@@ -131,15 +133,32 @@ impl Post {
         }
         if has_room {
             let lists = routes.iter_mut().filter(|letters| !letters.is_empty());
-            for ((mailbox, contents), letters) in targets.iter_mut().zip(lists) {
+            let mut written = Shards::new();
+            for ((shard, contents), letters) in targets.iter_mut().zip(lists) {
                 contents.append(from, letters);
-                mailbox.announce();
+                self.mailboxes[shard.index()].announce();
+                if contents.weight <= LITTLE_WEIGHT {
+                    asleep.retain(|other| *other != *shard);
+                    asleep.push(*shard);
+                } else {
+                    written.push(*shard);
+                }
             }
-            let mailboxes: SmallVec<[&Mailbox; TARGETS_INLINE]> =
-                targets.into_iter().map(|(mailbox, _)| mailbox).collect();
-            mailboxes.into_iter().for_each(Mailbox::wake);
+            drop(targets);
+            asleep.retain(|shard| self.mailboxes[shard.index()].is_asleep.load(Ordering::SeqCst));
+            written.into_iter().for_each(|shard| self.wake(shard));
         }
         has_room
+    }
+
+    /// Wakes the reader of a mailbox, if it sleeps.
+    pub(crate) fn wake(&self, shard: ShardId) {
+        self.mailboxes[shard.index()].wake();
+    }
+
+    /// Whether there is something in a mailbox that its reader has not seen.
+    pub(crate) fn has_news(&self, shard: ShardId) -> bool {
+        self.mailboxes[shard.index()].has_news.load(Ordering::SeqCst)
     }
 
     /// Takes out all that is in the mailbox of `shard`, for `into`, which must be empty. Peers that waited
@@ -223,7 +242,10 @@ impl Post {
     }
 }
 
-type Targets<'a> = SmallVec<[(&'a Mailbox, MutexGuard<'a, Contents>); TARGETS_INLINE]>;
+/// Some shards.
+pub(crate) type Shards = SmallVec<[ShardId; TARGETS_INLINE]>;
+
+type Targets<'a> = SmallVec<[(ShardId, MutexGuard<'a, Contents>); TARGETS_INLINE]>;
 
 impl Contents {
     fn is_full(&self) -> bool {
@@ -278,6 +300,7 @@ impl std::fmt::Debug for Answer {
 fn weight(mail: &Mail) -> usize {
     let messages = match mail {
         Mail::Bundle(bundle) => bundle.size(),
+        Mail::Shares(shares) => shares.size(),
         Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {
@@ -291,6 +314,9 @@ fn weight(mail: &Mail) -> usize {
 
 /// Bytes of letters that a mailbox holds before it is full.
 const WEIGHT_MAX: usize = 4 << 20;
+
+/// Bytes of letters that are not worth a wake-up.
+const LITTLE_WEIGHT: usize = 4 << 10;
 
 /// What a letter costs beside its message.
 const LETTER_BYTES: usize = 64;
@@ -314,6 +340,14 @@ mod tests {
     fn post(shards: usize) -> (Arc<Post>, Vec<Poller>) {
         let (pollers, wakers): (Vec<_>, Vec<_>) = (0..shards).map(|_| Poller::new().unwrap()).unzip();
         (Arc::new(Post::new(wakers)), pollers)
+    }
+
+    /// Sends and wakes all readers.
+    fn send(post: &Post, from: ShardId, routes: &mut [Vec<Mail>]) -> bool {
+        let mut asleep = Shards::new();
+        let is_sent = post.send(from, routes, &mut asleep);
+        asleep.into_iter().for_each(|shard| post.wake(shard));
+        is_sent
     }
 
     fn numbered(ask: u64) -> Mail {
@@ -344,9 +378,9 @@ mod tests {
     fn letters_keep_their_order_and_their_senders() {
         let (post, _pollers) = post(3);
         let (zero, one) = (ShardId(0), ShardId(1));
-        assert!(post.send(zero, &mut [vec![], vec![], vec![numbered(1), numbered(2)]]));
-        assert!(post.send(one, &mut [vec![numbered(9)], vec![], vec![numbered(3)]]));
-        assert!(post.send(zero, &mut [vec![], vec![], vec![numbered(4)]]));
+        assert!(send(&post, zero, &mut [vec![], vec![], vec![numbered(1), numbered(2)]]));
+        assert!(send(&post, one, &mut [vec![numbered(9)], vec![], vec![numbered(3)]]));
+        assert!(send(&post, zero, &mut [vec![], vec![], vec![numbered(4)]]));
         let contents = take(&post, 2);
         assert_eq!(contents.letters.iter().map(number).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(contents.senders, [(zero, 2), (one, 1), (zero, 1)]);
@@ -358,15 +392,15 @@ mod tests {
     fn a_full_mailbox_keeps_all_letters_back_until_there_is_room() {
         let (post, _pollers) = post(3);
         let zero = ShardId(0);
-        assert!(post.send(zero, &mut [vec![], vec![heavy()], vec![]]));
+        assert!(send(&post, zero, &mut [vec![], vec![heavy()], vec![]]));
         assert!(post.may_sleep(zero));
         let mut routes = [vec![], vec![numbered(1)], vec![numbered(2)]];
-        assert!(!post.send(zero, &mut routes), "the mailbox of shard 1 is full");
+        assert!(!send(&post, zero, &mut routes), "the mailbox of shard 1 is full");
         assert!(routes[1].len() == 1 && routes[2].len() == 1, "all letters stay");
         assert!(take(&post, 2).letters.is_empty(), "nothing overtakes");
         assert_eq!(take(&post, 1).letters.len(), 1);
         assert!(!post.may_sleep(zero), "it is told that there is room");
-        assert!(post.send(zero, &mut routes) && routes.iter().all(Vec::is_empty));
+        assert!(send(&post, zero, &mut routes) && routes.iter().all(Vec::is_empty));
         assert_eq!((take(&post, 1).letters.len(), take(&post, 2).letters.len()), (1, 1));
     }
 
@@ -377,7 +411,7 @@ mod tests {
         let (sender, mut poller) = (Arc::clone(&post), pollers.pop().unwrap());
         let sending = thread::spawn(move || {
             for ask in 0..LETTERS {
-                while !sender.send(ShardId(0), &mut [vec![], vec![numbered(ask)]]) {
+                while !send(&sender, ShardId(0), &mut [vec![], vec![numbered(ask)]]) {
                     thread::yield_now();
                 }
                 if ask % 3 == 0 {
@@ -389,7 +423,7 @@ mod tests {
         let (mut contents, mut wanted, mut is_stopping) = (Contents::default(), 0, false);
         while !is_stopping {
             if post.may_sleep(ShardId(1)) {
-                poller.wait(None, |_| {}).unwrap(); // without end if a wake-up is lost
+                poller.wait(None).unwrap(); // without end if a wake-up is lost
                 post.awake(ShardId(1));
             }
             post.take(ShardId(1), &mut contents);
@@ -415,7 +449,7 @@ mod tests {
         let zero = thread::spawn(move || {
             for ask in 0..LETTERS {
                 let mut routes = [vec![], vec![numbered(ask)], vec![numbered(ask)]];
-                while !asking.send(ShardId(0), &mut routes) {
+                while !send(&asking, ShardId(0), &mut routes) {
                     thread::yield_now();
                 }
             }
@@ -423,7 +457,7 @@ mod tests {
         let passing = Arc::clone(&post);
         let one = thread::spawn(move || {
             receive(&passing, ShardId(1), via, LETTERS, |_, ask| {
-                while !passing.send(ShardId(1), &mut [vec![], vec![], vec![numbered(ask)]]) {
+                while !send(&passing, ShardId(1), &mut [vec![], vec![], vec![numbered(ask)]]) {
                     thread::yield_now();
                 }
             });
@@ -447,7 +481,7 @@ mod tests {
         let (mut contents, mut received) = (Contents::default(), 0);
         while received < count {
             if post.may_sleep(shard) {
-                poller.wait(None, |_| {}).unwrap();
+                poller.wait(None).unwrap();
                 post.awake(shard);
             }
             post.take(shard, &mut contents);

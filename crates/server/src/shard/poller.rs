@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use dunlin_broker::ids::ConnectionId;
-use mio::{Events, Interest, Poll, Token, Waker, net::TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker, net::TcpStream};
 
 /// Asks the operating system, edge triggered: a socket is registered once, for reading and writing, and its
 /// readiness is told once until it has changed.
@@ -12,6 +12,10 @@ pub(crate) struct Poller {
     poll: Poll,
     events: Events,
 }
+
+/// Where sockets are registered with a [`Poller`], whoever waits in it.
+#[derive(Debug)]
+pub(crate) struct Registrar(Registry);
 
 /// What happened at a socket.
 #[derive(Clone, Copy, Debug)]
@@ -37,25 +41,30 @@ impl Poller {
         Ok((Self { poll, events: Events::with_capacity(EVENTS_MAX) }, waker))
     }
 
-    /// Registers a socket; closing it is all it takes to end that.
+    /// Where its sockets are registered.
     ///
     /// # Errors
-    /// If the operating system has no room for it.
-    pub(crate) fn register(&self, stream: &mut TcpStream, connection: ConnectionId) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(stream, Token(connection.index()), interest)
+    /// If the operating system gives no descriptor.
+    pub(crate) fn registrar(&self) -> io::Result<Registrar> {
+        self.poll.registry().try_clone().map(Registrar)
     }
 
-    /// Waits until something is ready, the thread is woken or `timeout` is over, and calls `each` for what is
-    /// ready.
+    /// Waits until something is ready, the thread is woken or `timeout` is over.
     ///
     /// # Errors
     /// If the operating system refuses to wait; a signal is no error.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, mut each: impl FnMut(Ready)) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            result => result?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
         }
+    }
+
+    /// Calls `each` for what the last waiting has found ready.
+    pub(crate) fn each_ready(&self, mut each: impl FnMut(Ready)) {
         for event in self.events.iter().filter(|event| event.token() != WAKER) {
             let connection = u32::try_from(event.token().0).expect("tokens are ConnectionIds");
             each(Ready {
@@ -65,7 +74,17 @@ impl Poller {
                 is_read_closed: event.is_read_closed() || event.is_error(),
             });
         }
-        Ok(())
+    }
+}
+
+impl Registrar {
+    /// Registers a socket; closing it is all it takes to end that.
+    ///
+    /// # Errors
+    /// If the operating system has no room for it.
+    pub(crate) fn register(&self, stream: &mut TcpStream, connection: ConnectionId) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.0.register(stream, Token(connection.index()), interest)
     }
 }
 

@@ -27,7 +27,8 @@ use crate::{clock::Clock, counts::Counts, seats::Seats};
 use super::{
     admission::Admission,
     connection_io::READ_BYTES,
-    mailbox::Post,
+    mailbox::{Post, Shards},
+    neighbours::Neighbours,
     poller::Poller,
     turn::{Machine, Surroundings, Turns},
 };
@@ -86,6 +87,7 @@ impl Machine for StandIn {
 /// One shard of a Server of stand-ins.
 struct Bench {
     turns: Turns<StandIn>,
+    poller: Poller,
     told: Receiver<Told>,
     post: Arc<Post>,
     seats: Arc<Seats>,
@@ -105,6 +107,7 @@ impl Bench {
         let (providers, _) = mpsc::channel(1);
         let around = Surroundings {
             post: Arc::clone(&post),
+            neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start(),
             seats: Arc::clone(&seats),
             providers,
@@ -119,7 +122,14 @@ impl Bench {
                 let (sender, told) = channel();
                 let machine = StandIn { told: sender, reaction, is_one_client: false, last: None };
                 Self {
-                    turns: Turns::new(ShardId(shard), machine, Outbox::new(count), poller, around.clone()),
+                    turns: Turns::new(
+                        ShardId(shard),
+                        machine,
+                        Outbox::new(count),
+                        poller.registrar().unwrap(),
+                        around.clone(),
+                    ),
+                    poller,
                     told,
                     post: Arc::clone(&post),
                     seats: Arc::clone(&seats),
@@ -166,13 +176,20 @@ impl Bench {
             if all.iter().any(&wanted) {
                 return all;
             }
-            assert!(self.turns.turn().unwrap(), "the shard ended; it was told {all:?}");
+            assert!(self.turn(), "the shard ended; it was told {all:?}");
         }
+    }
+
+    /// Waits for something to do and does it.
+    fn turn(&mut self) -> bool {
+        let timeout = self.turns.time_to_wait();
+        self.poller.wait(timeout).unwrap();
+        self.turns.turn(&self.poller)
     }
 
     fn until_closed(&mut self, connections: usize) {
         while self.turns.connections.count() > connections {
-            self.turns.turn().unwrap();
+            self.turn();
         }
     }
 }
@@ -398,7 +415,7 @@ fn a_shard_that_cannot_send_reads_no_sockets_but_its_mail() {
     }
     assert!(bench.turns.is_kept_back);
     client.write_all(b"later").unwrap();
-    assert!(bench.post.send(ShardId(1), &mut [vec![Mail::Fence { ask: 5 }], vec![]]));
+    assert!(bench.post.send(ShardId(1), &mut [vec![Mail::Fence { ask: 5 }], vec![]], &mut Shards::new()));
     let told = bench.until(|told| *told == Told::Letter(1, 5));
     assert_eq!(told.len(), 1, "the socket is not read");
     // Shard 1 takes its mail: shard 0 is woken, sends the rest and reads.
@@ -436,12 +453,12 @@ fn two_shards_with_full_mailboxes_do_not_wait_for_each_other() {
             let mut letters = 0;
             let wanted = 2 * LETTERS_THAT_FILL * (ROUNDS as usize + 1);
             while letters < wanted {
-                bench.turns.turn().unwrap();
+                bench.turn();
                 letters += bench.told.try_iter().filter(|told| matches!(told, Told::Letter(..))).count();
             }
             // What it still has to send is sent before it goes.
             while bench.turns.is_kept_back {
-                bench.turns.turn().unwrap();
+                bench.turn();
             }
         })
     });
@@ -462,7 +479,7 @@ fn after_a_stop_the_thread_ends_when_all_connections_have() {
     let clients: Vec<TcpStream> = (0..3).map(|_| bench.connect(b"").0).collect();
     let reading: Vec<_> = clients.into_iter().map(read_all).collect();
     bench.post.stop();
-    while bench.turns.turn().unwrap() {}
+    while bench.turn() {}
     for client in reading {
         assert_eq!(client.join().unwrap(), b"last words");
     }

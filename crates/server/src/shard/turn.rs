@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant as Monotonic},
@@ -28,8 +27,9 @@ use crate::{
 
 use super::{
     connection_io::{Connections, READ_BYTES},
-    mailbox::{Answer, Contents, Post, StorageInput, StorageNews},
-    poller::{Poller, Ready as ReadySocket},
+    mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
+    neighbours::Neighbours,
+    poller::{Poller, Ready as ReadySocket, Registrar},
     socket_io::Reading,
     storage::{Ready, StorageLink},
 };
@@ -69,6 +69,8 @@ impl Machine for Shard {
 pub(crate) struct Surroundings {
     /// The mailboxes.
     pub(crate) post: Arc<Post>,
+    /// The other shards, for the time when they sleep.
+    pub(crate) neighbours: Arc<Neighbours>,
     /// The time.
     pub(crate) clock: Clock,
     /// Where connections are counted.
@@ -99,12 +101,16 @@ pub(crate) struct Turns<M> {
     pub(super) machine: M,
     pub(super) outbox: Outbox,
     pub(super) around: Surroundings,
-    pub(super) poller: Poller,
+    registrar: Registrar,
     pub(super) connections: Connections,
     /// When the turn began.
     pub(super) began: Monotonic,
     /// The same, for the broker.
     pub(super) now: Instant,
+    /// Shards that sleep although they have got mail.
+    pub(super) asleep: Shards,
+    /// When the thread that sleeps is going to wake by itself; nothing if never.
+    wakes_at: Option<Instant>,
     inbox: Contents,
     /// Clients that are to be let in.
     admissions: VecDeque<Admission>,
@@ -142,7 +148,7 @@ impl<M: Machine> Turns<M> {
         shard: ShardId,
         machine: M,
         outbox: Outbox,
-        poller: Poller,
+        registrar: Registrar,
         around: Surroundings,
     ) -> Self {
         let now = around.clock.now();
@@ -150,10 +156,12 @@ impl<M: Machine> Turns<M> {
             shard,
             machine,
             outbox,
-            poller,
+            registrar,
             connections: Connections::default(),
             began: Monotonic::now(),
             now,
+            asleep: Shards::new(),
+            wakes_at: None,
             inbox: Contents::default(),
             admissions: VecDeque::new(),
             ready: VecDeque::new(),
@@ -173,12 +181,21 @@ impl<M: Machine> Turns<M> {
         }
     }
 
-    /// Waits for something to do and does it; returns whether there will be another turn.
-    ///
-    /// # Errors
-    /// If the operating system cannot be asked any more.
-    pub(crate) fn turn(&mut self) -> io::Result<bool> {
-        self.wait()?;
+    /// How long the thread may wait for something to do before the next turn; `None` is without end.
+    pub(crate) fn time_to_wait(&mut self) -> Option<Duration> {
+        if self.has_work() || !self.around.post.may_sleep(self.shard) {
+            return Some(Duration::ZERO);
+        }
+        self.wakes_at = self.due();
+        self.wakes_at.map(|at| at.saturating_since(self.now))
+    }
+
+    /// Does what the thread has waited for; returns whether there will be another turn.
+    pub(crate) fn turn(&mut self, poller: &Poller) -> bool {
+        self.around.post.awake(self.shard);
+        self.look_at_the_clock();
+        let Self { connections, ready, dirty, .. } = self;
+        poller.each_ready(|event| note(event, connections, ready, dirty));
         self.take_mail();
         for connection in std::mem::take(&mut self.drained) {
             if self.connections.open(connection).is_some_and(|slot| !slot.is_ending) {
@@ -194,21 +211,30 @@ impl<M: Machine> Turns<M> {
             self.around.tell_startup(Ready::Settled);
         }
         self.cut_overdue();
-        Ok(self.stop_at.is_none_or(|stop_at| self.connections.count() > 0 && self.now < stop_at))
+        for shard in std::mem::take(&mut self.asleep) {
+            self.around.neighbours.serve(shard, &self.around.post);
+        }
+        self.stop_at.is_none_or(|stop_at| self.connections.count() > 0 && self.now < stop_at)
     }
 
-    /// Notes which sockets are ready; waits for one if there is nothing else to do.
-    fn wait(&mut self) -> io::Result<()> {
-        let may_sleep = !self.has_work() && self.around.post.may_sleep(self.shard);
-        let timeout = if may_sleep { self.time_left() } else { Some(Duration::ZERO) };
-        let Self { poller, connections, ready, dirty, .. } = self;
-        let waited = poller.wait(timeout, |event| note(event, connections, ready, dirty));
-        if may_sleep {
-            self.around.post.awake(self.shard);
-        }
+    /// Handles the mail of a shard whose thread sleeps; returns whether it may sleep on.
+    pub(super) fn turn_for_a_sleeper(&mut self) -> bool {
+        self.look_at_the_clock();
+        self.take_mail();
+        self.handle_letters();
+        self.flush();
+        // Whoever helps does not help further.
+        std::mem::take(&mut self.asleep).into_iter().for_each(|shard| self.around.post.wake(shard));
+        let wakes_in_time = match (self.due(), self.wakes_at) {
+            (Some(due), Some(wakes_at)) => wakes_at <= due,
+            (due, _) => due.is_none(),
+        };
+        !self.has_work() && wakes_in_time && !self.around.post.has_news(self.shard)
+    }
+
+    fn look_at_the_clock(&mut self) {
         self.began = Monotonic::now();
         self.now = self.around.clock.at(self.began);
-        waited
     }
 
     fn has_work(&self) -> bool {
@@ -234,12 +260,11 @@ impl<M: Machine> Turns<M> {
         true
     }
 
-    /// The time until something is due; `None` if nothing ever is.
-    fn time_left(&self) -> Option<Duration> {
+    /// When something is due; `None` if nothing ever is.
+    fn due(&self) -> Option<Instant> {
         let timeout = self.machine.next_timeout().map(|timeout| timeout.max(self.no_timeout_before));
         let cut = self.lingering.front().map(|&(cut_at, ..)| cut_at);
-        let due = [timeout, cut, self.stop_at].into_iter().flatten().min()?;
-        Some(due.saturating_since(self.now))
+        [timeout, cut, self.stop_at].into_iter().flatten().min()
     }
 
     fn take_mail(&mut self) {
@@ -303,7 +328,7 @@ impl<M: Machine> Turns<M> {
         }
         let connection = self.connections.insert(TcpStream::from_std(stream), passage, door);
         let slot = self.connections.open(connection).expect("it was just put in");
-        if let Err(error) = self.poller.register(slot.stream(), connection) {
+        if let Err(error) = self.registrar.register(slot.stream(), connection) {
             tracing::error!(%error, peer = %request.peer, "a connection cannot be watched and is closed");
             return self.connections.remove(connection);
         }
@@ -357,7 +382,8 @@ impl<M: Machine> Turns<M> {
             if *count == 0 {
                 self.inbox.senders.pop_front();
             }
-            let looks = number % LETTERS_BETWEEN_LOOKS == 0 || matches!(mail, Mail::Bundle(_));
+            let looks =
+                number % LETTERS_BETWEEN_LOOKS == 0 || matches!(mail, Mail::Bundle(_) | Mail::Shares(_));
             self.tell(None, Input::Routed { from, mail });
             if looks && self.began.elapsed() > TURN_TIME / 2 {
                 return;
