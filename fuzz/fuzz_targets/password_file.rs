@@ -14,8 +14,6 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(users, again.users().map(|(name, hash)| (name, hash.as_str())).collect::<Vec<_>>());
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).count();
     assert_eq!(users.len(), lines);
-    let input = std::str::from_utf8(bytes).expect("only text is read");
-    assert_eq!(text.trim_end_matches('\n').lines().count(), input.trim_end_matches('\n').replace("\r\n", "\n").lines().count());
     // Changing one user leaves the others alone.
     if let Some(&(name, _)) = users.first() {
         let mut file = file.clone();

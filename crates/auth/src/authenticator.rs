@@ -97,7 +97,8 @@ pub enum Verdict {
         /// Who judges the answer.
         next: Box<dyn NextStep>,
     },
-    /// Refused, with a Reason Code of 0x80 or greater.
+    /// Refused, with a Reason Code of 0x80 or greater. A wrong password is Bad User Name or Password; with that, or with Not
+    /// authorized by an Authentication Method, further tries are delayed.
     Deny(ReasonCode),
     /// This provider does not know such Clients: the next one is asked.
     NotMine,

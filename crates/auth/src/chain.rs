@@ -112,7 +112,7 @@ impl Chain {
             None if is_continued => Verdict::Deny(ReasonCode::ProtocolError),
             _ => self.first_step(question).await,
         };
-        self.note(attempt, &verdict);
+        self.note(attempt, question, &verdict);
         self.decision(verdict, question, exchange)
     }
 
@@ -135,7 +135,10 @@ impl Chain {
 
     /// Who tries it, if it is something that can be guessed.
     fn attempt(&self, question: &Question, user_name: Option<&str>) -> Option<Attempt> {
-        let throttle = self.throttle.as_deref().filter(|_| !is_anonymous(&question.credentials))?;
+        let credentials = &question.credentials;
+        // The first step of a method does not say yet who it is.
+        let guesses_nothing = user_name.is_none() && credentials.method.is_some();
+        let throttle = self.throttle.as_deref().filter(|_| !guesses_nothing && !is_anonymous(credentials))?;
         Some(throttle.attempt(question.peer.ip(), user_name))
     }
 
@@ -150,15 +153,18 @@ impl Chain {
         Ok(())
     }
 
-    fn note(&self, attempt: Option<Attempt>, verdict: &Verdict) {
+    fn note(&self, attempt: Option<Attempt>, question: &Question, verdict: &Verdict) {
         let (Some(throttle), Some(attempt)) = (&self.throttle, attempt) else { return };
         match verdict {
             Verdict::Grant { .. } => throttle.succeeded(attempt),
-            Verdict::NotMine
-            | Verdict::Deny(ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized) => {
+            Verdict::NotMine | Verdict::Deny(ReasonCode::BadUserNameOrPassword) => {
                 throttle.failed(attempt, Instant::now());
             }
-            // Nothing was guessed, or nobody could say whether it was right.
+            // So a method says that a proof was wrong.
+            Verdict::Deny(ReasonCode::NotAuthorized) if question.credentials.method.is_some() => {
+                throttle.failed(attempt, Instant::now());
+            }
+            // Nothing was guessed, such as with a token that is over, or nobody could say whether it was right.
             Verdict::Deny(_) | Verdict::Challenge { .. } => {}
         }
     }

@@ -214,6 +214,9 @@ impl Layer {
     }
 
     fn fail(&mut self, error: rustls::Error) {
+        if let Some(tls) = &mut self.tls {
+            tls.give_up();
+        }
         self.end.get_or_insert(End::Failed(LayerError::Tls(error)));
     }
 }
@@ -357,6 +360,24 @@ mod tests {
         assert_eq!(layer.receive(&mut buffer, &mut Scratch::default()), 0);
         assert!(matches!(layer.end(), Some(End::Failed(LayerError::Tls(_)))), "{:?}", layer.end());
         assert_eq!(layer.unsent()[0], 21, "an alert");
+        // A handshake that is broken off within a message.
+        for bytes in [
+            &b"\x16\x03\x01\x00\x05hello"[..],
+            b"\x16\x03\x01\x00\x05\x01\x00\x01\xFC\x03\x15\x03\x03\x00\x01x",
+        ] {
+            for size in [1, 7, 100] {
+                let mut layer = tls(&made());
+                for piece in bytes.chunks(size) {
+                    let mut buffer = vec![0; layer.kept_len() + piece.len()];
+                    let kept = layer.begin(&mut buffer);
+                    buffer[kept..].copy_from_slice(piece);
+                    layer.receive(&mut buffer, &mut Scratch::default());
+                    layer.queue_plain(b"too early");
+                }
+                assert!(matches!(layer.end(), Some(End::Failed(_))), "{bytes:?}");
+                layer.finish();
+            }
+        }
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn read(
         let line_number = index + 1;
         let error = |problem| FileError { line: line_number, problem };
         let text = str::from_utf8(line).map_err(|_| error(Problem::NotText))?;
-        let text = text.strip_suffix('\r').unwrap_or(text);
+        let text = text.trim_end_matches('\r');
         if text.trim().is_empty() || text.starts_with('#') {
             lines.push(Line::Other(text.into()));
             continue;

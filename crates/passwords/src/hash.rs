@@ -74,6 +74,7 @@ impl PasswordHash {
         iterations: Option<u32>,
     ) -> Result<Self, getrandom::Error> {
         let salt = random::<SALT_BYTES>()?;
+        let short_salt = &salt[..MOSQUITTO_SALT_BYTES];
         let text = match algorithm {
             Algorithm::Argon2id => {
                 let mut hash = [0; 32];
@@ -85,10 +86,12 @@ impl PasswordHash {
             }
             Algorithm::Pbkdf2Sha512 => {
                 let iterations = iterations.unwrap_or(PBKDF2_ITERATIONS).clamp(1, ITERATIONS_MAX);
-                let hash = pbkdf2_sha512(password, &salt, iterations);
-                format!("$7${iterations}${}${}", encode(&salt), encode(&hash))
+                let hash = pbkdf2_sha512(password, short_salt, iterations);
+                format!("$7${iterations}${}${}", encode(short_salt), encode(&hash))
             }
-            Algorithm::Sha512 => format!("$6${}${}", encode(&salt), encode(&sha512(password, &salt))),
+            Algorithm::Sha512 => {
+                format!("$6${}${}", encode(short_salt), encode(&sha512(password, short_salt)))
+            }
             Algorithm::ScramSha256 => {
                 let keys = ScramKeys::derive(password, &salt, iterations.unwrap_or(ScramKeys::ITERATIONS));
                 format!("SCRAM-SHA-256${keys}")
@@ -247,6 +250,8 @@ const ARGON2ID_PARAMS: Params = match Params::new(47_104, 1, 1, Some(32)) {
 };
 const ARGON2_KIB_MAX: u32 = 1 << 20;
 const SALT_BYTES: usize = 16;
+/// mosquitto 2.0 reads no others.
+const MOSQUITTO_SALT_BYTES: usize = 12;
 const PBKDF2_ITERATIONS: u32 = 1_000;
 const BCRYPT_COST_MAX: u32 = 16;
 /// What bcrypt looks at.

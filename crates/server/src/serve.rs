@@ -179,7 +179,19 @@ impl Screen<'_> {
         if address.port() != MQTT_PORT {
             options += &format!(" -p {}", address.port());
         }
+        if self.asks_everybody() {
+            options += " -u USER -P PASSWORD";
+        }
         options
+    }
+
+    /// Whether every listener asks who a Client is.
+    fn asks_everybody(&self) -> bool {
+        let asks = |listener: &ListenerConfig| {
+            let names = listener.auth.as_ref();
+            names.is_none_or(|names| !names.is_empty()) && listener.allow_anonymous != Some(true)
+        };
+        !self.config.auths.is_empty() && self.config.listeners.iter().all(asks)
     }
 
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> + Clone {

@@ -77,7 +77,7 @@ client.on("connect", (connack) => {
   scram.check(connack.properties.authenticationData);
   console.log("connected");
   scram = new Scram();
-  client.sendPacket(auth(AGAIN, scram.first()));
+  client._sendPacket(auth(AGAIN, scram.first()));
 });
 client.on("error", (error) => end(`refused ${error.code}`, 0));
 client.on("close", () => end("closed", 1));

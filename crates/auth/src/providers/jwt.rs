@@ -122,7 +122,8 @@ impl Jwt {
 
     fn refuse(&self, why: &str) -> Verdict {
         tracing::debug!(provider = &*self.name, "a token is refused: {why}");
-        Verdict::Deny(ReasonCode::BadUserNameOrPassword)
+        // A signature cannot be guessed, so there is nothing to delay.
+        Verdict::Deny(ReasonCode::NotAuthorized)
     }
 }
 

@@ -1,6 +1,11 @@
 //! The real program, `dunlin serve`, on a free loopback port with a data folder of its own.
 
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -31,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) open_files_max: Option<u32>,
     /// Variables of the environment.
     pub(crate) environment: Vec<(String, String)>,
+    /// Where strace writes each system call for sockets and waiting, if it is to watch.
+    pub(crate) system_calls: Option<PathBuf>,
 }
 
 impl Server {
@@ -170,9 +177,16 @@ fn await_address(program: &mut Program) -> SocketAddr {
 }
 
 fn command(options: &Options, folder: &Path) -> Command {
-    let mut command = match options.open_files_max {
-        None => Command::new(env!("CARGO_BIN_EXE_dunlin")),
-        Some(most) => {
+    let mut command = match (options.open_files_max, &options.system_calls) {
+        (None, None) => Command::new(env!("CARGO_BIN_EXE_dunlin")),
+        (None, Some(file)) => {
+            // The tracer is the child: what is started, and killed, is the Server.
+            let mut strace = Command::new("strace");
+            strace.args(["-D", "-f", "-q", "-e", "trace=desc,network,futex", "-o"]).arg(file);
+            strace.arg(env!("CARGO_BIN_EXE_dunlin"));
+            strace
+        }
+        (Some(most), _) => {
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""));
             shell.arg(env!("CARGO_BIN_EXE_dunlin"));

@@ -12,6 +12,8 @@ use rustls::{
 /// One TLS connection. It owns no buffer: what has come of an unfinished record is kept by the caller.
 pub struct TlsSession {
     connection: UnbufferedServerConnection,
+    /// The other side was wrong: nothing goes in or out any more.
+    has_failed: bool,
 }
 
 /// What came of some records.
@@ -29,7 +31,7 @@ impl TlsSession {
     /// # Errors
     /// If the configuration cannot be used.
     pub fn new(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        Ok(Self { connection: UnbufferedServerConnection::new(config)? })
+        Ok(Self { connection: UnbufferedServerConnection::new(config)?, has_failed: false })
     }
 
     /// Takes records: those that are all there. What is in them is appended to `plain`, what is to be answered to `replies`.
@@ -43,6 +45,9 @@ impl TlsSession {
         replies: &mut Vec<u8>,
     ) -> Result<Taken, Error> {
         let mut taken = Taken { used: 0, is_closed: false };
+        if self.has_failed {
+            return Ok(Taken { used: incoming.len(), is_closed: true });
+        }
         loop {
             let UnbufferedStatus { discard, state, .. } =
                 self.connection.process_tls_records(&mut incoming[taken.used..]);
@@ -66,7 +71,8 @@ impl TlsSession {
                 // The handshake waits for more, all is read, or it is something that is never asked for.
                 Ok(_) => return Ok(taken),
                 Err(error) => {
-                    self.take_alert(replies);
+                    self.has_failed = true;
+                    self.take_alert(&mut incoming[taken.used..], replies);
                     return Err(error);
                 }
             }
@@ -108,6 +114,11 @@ impl TlsSession {
         drop(closed);
     }
 
+    /// Gives up: nothing goes in or out any more.
+    pub fn give_up(&mut self) {
+        self.has_failed = true;
+    }
+
     /// Whether the handshake is still under way.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
@@ -132,6 +143,9 @@ impl TlsSession {
         out: &mut Vec<u8>,
         act: impl FnOnce(&mut WriteTraffic<'_, rustls::server::ServerConnectionData>, &mut Vec<u8>),
     ) -> Result<(), Error> {
+        if self.has_failed {
+            return Err(Error::HandshakeNotComplete);
+        }
         loop {
             match self.connection.process_tls_records(kept).state? {
                 ConnectionState::WriteTraffic(mut traffic) => {
@@ -146,14 +160,24 @@ impl TlsSession {
         }
     }
 
-    /// After an error: what tells the other side.
-    fn take_alert(&mut self, replies: &mut Vec<u8>) {
+    /// After an error: what tells the other side, up to the alert; asked for more, the connection would look at the wrong bytes once
+    /// more. They are `rest`, into which it may still point.
+    fn take_alert(&mut self, rest: &mut [u8], replies: &mut Vec<u8>) {
         while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.connection.process_tls_records(&mut []).state
+            self.connection.process_tls_records(rest).state
         {
+            let start = replies.len();
             append(replies, |out| data.encode(out));
+            if is_alert(&replies[start..]) {
+                return;
+            }
         }
     }
+}
+
+/// Whether a record holds an alert, in plain or encrypted: nothing else that is encrypted is so short.
+fn is_alert(record: &[u8]) -> bool {
+    matches!(record, [21, ..] | [23, _, _, 0, 19, ..])
 }
 
 impl std::fmt::Debug for TlsSession {
