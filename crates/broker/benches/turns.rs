@@ -15,6 +15,7 @@ use dunlin_packet::{
 };
 
 #[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod support;
 
 use support::{World, publishes};

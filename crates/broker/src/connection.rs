@@ -24,6 +24,13 @@ pub(crate) struct Connection {
     pub(crate) keep_alive_at: Option<Instant>,
     /// What only Clients of 5.0 have; a connection at rest is small without it.
     pub(crate) extras: Option<Box<Extras>>,
+    /// Where the Client comes from.
+    pub(crate) peer: Box<str>,
+    /// The user name it was authenticated with.
+    pub(crate) user_name: Option<Box<str>>,
+    pub(crate) connected_at: Instant,
+    /// Keep Alive in seconds, as agreed.
+    pub(crate) keep_alive_s: u16,
     /// Tells it from others that have had the same number.
     pub(crate) serial: u32,
     /// Packets that are held back.

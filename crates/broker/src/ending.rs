@@ -39,9 +39,9 @@ impl State {
         reason: &str,
         out: &mut Outbox,
     ) -> Flow {
-        let (connection, session) = self.both(id);
+        let (connection, _) = self.both(id);
         write_disconnect(connection, id, reason_code, reason, out);
-        tracing::debug!(client_id = &*session.client_id, code = %reason_code, reason, "disconnected");
+        self.tell_departure(now, id, &format_args!("{reason_code}: {reason}"));
         out.closings.push(id); // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
         self.end_connection(now, id, WillFate::Sent, out);
         Flow::Ended
@@ -57,8 +57,6 @@ impl State {
         out: &mut Outbox,
     ) -> Flow {
         self.counters.protocol_errors += 1;
-        let client_id = &*self.both(id).1.client_id;
-        tracing::info!(client_id, code = %reason_code, reason, "the Client broke a rule");
         self.disconnect(now, id, reason_code, reason, out)
     }
 
@@ -71,6 +69,7 @@ impl State {
         out: &mut Outbox,
     ) {
         let Some(connection) = self.connections[id.index()].take() else { return };
+        self.connected -= 1;
         let Connection { session: index, keep_alive_at, serial, .. } = *connection;
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));

@@ -7,6 +7,7 @@ use crate::{
     held::{Held, HeldPacket},
     ids::ConnectionId,
     input::Storage,
+    inspect::answer::Deletion,
     output::Outbox,
     reply::write_ack,
     state::State,
@@ -81,6 +82,9 @@ impl State {
     /// The batches up to `batch` are durable: what was said about them may be said.
     pub(crate) fn committed(&mut self, now: Instant, batch: u64, out: &mut Outbox) {
         self.filing.is_committed(batch);
+        if !self.owed_answers.is_empty() {
+            self.answer_owed(batch, Deletion::Done, out);
+        }
         while let Some(held) = self.held.pop(batch) {
             let Held { connection: id, serial, packet, .. } = held;
             let Some(connection) = self.find_connection(id).filter(|it| it.serial == serial) else {
@@ -133,6 +137,7 @@ impl State {
             return;
         }
         self.held.clear();
+        self.answer_owed(u64::MAX, Deletion::NotDurable, out);
         for number in 0..self.connections.len() as u32 {
             let id = ConnectionId(number);
             let Some(connection) = self.find_connection(id) else { continue };

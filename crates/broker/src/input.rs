@@ -1,11 +1,12 @@
 //! What a shard is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
     ids::{ConnectionId, ShardId},
+    inspect::question::Asked,
     message::Message,
     output::PageReader,
     permissions::{Permissions, rule_set::RuleSet},
@@ -61,6 +62,9 @@ pub enum Input<'a> {
     Storage(Storage),
     /// New rules are in force, in the place of those with the same name. They count for living Sessions at once.
     Rules(Arc<RuleSet>),
+    /// An operator asks something, or wants something done; answered in
+    /// [`Outbox::answers`](crate::output::Outbox::answers).
+    Asked(Box<Asked>),
     /// The Server shuts down: all Clients are told and disconnected.
     Stop,
     /// [`Shard::next_timeout`](crate::shard::Shard::next_timeout) has come.
@@ -110,6 +114,16 @@ pub enum Cause {
     Failed,
     /// Handling its input panicked; only this connection ends.
     Panicked,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed by the Client without DISCONNECT",
+            Self::Failed => "the connection failed",
+            Self::Panicked => "a fault of the Server",
+        })
+    }
 }
 
 /// A Client at the door of its home shard: who it is and what it asked for in CONNECT.

@@ -33,5 +33,7 @@ pub mod slot;
 mod state;
 mod stays;
 pub mod subscriptions;
+mod telling;
 mod timers;
 pub mod topics;
+mod visits;

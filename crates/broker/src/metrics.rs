@@ -9,8 +9,14 @@ pub struct Counters {
     pub packets_received: u64,
     /// PUBLISH packets received.
     pub publishes_received: u64,
+    /// Bytes of the payloads of PUBLISH packets received.
+    pub payload_bytes_received: u64,
     /// PUBLISH packets sent.
     pub publishes_sent: u64,
+    /// Bytes of the payloads of PUBLISH packets sent.
+    pub payload_bytes_sent: u64,
+    /// Sessions that ended because their Session Expiry Interval was over.
+    pub sessions_expired: u64,
     /// Messages dropped because the Client does not read fast enough (QoS 0).
     pub dropped_slow: u64,
     /// Messages dropped because a queue was full.
@@ -35,4 +41,37 @@ pub struct Counters {
     pub denied_retained: u64,
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
+}
+
+impl Counters {
+    /// Messages that somebody did not get, for whatever cause.
+    #[must_use]
+    pub fn drops(&self) -> u64 {
+        self.dropped_slow
+            + self.dropped_offline
+            + self.dropped_queue_full
+            + self.dropped_expired
+            + self.dropped_too_large
+            + self.dropped_no_member
+            + self.dropped_retained_full
+    }
+
+    /// Adds those of another shard.
+    pub fn add(&mut self, other: &Self) {
+        self.connects += other.connects;
+        self.packets_received += other.packets_received;
+        self.publishes_received += other.publishes_received;
+        self.payload_bytes_received += other.payload_bytes_received;
+        self.publishes_sent += other.publishes_sent;
+        self.payload_bytes_sent += other.payload_bytes_sent;
+        self.sessions_expired += other.sessions_expired;
+        self.dropped_slow += other.dropped_slow;
+        self.dropped_queue_full += other.dropped_queue_full;
+        self.dropped_expired += other.dropped_expired;
+        self.dropped_too_large += other.dropped_too_large;
+        self.dropped_no_member += other.dropped_no_member;
+        self.dropped_retained_full += other.dropped_retained_full;
+        self.dropped_offline += other.dropped_offline;
+        self.protocol_errors += other.protocol_errors;
+    }
 }

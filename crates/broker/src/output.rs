@@ -2,6 +2,7 @@
 
 use crate::{
     ids::ConnectionId,
+    inspect::answer::Answered,
     records::{batch::Batch, key::Owner},
     routing::{bundle::Bundle, mail::Mail},
     topics::ids::SessionIndex,
@@ -28,6 +29,10 @@ pub struct Outbox {
     pub pages: Vec<PageRequest>,
     /// Bundles that have been read: their memory is used again.
     pub(crate) spare_bundles: Vec<Bundle>,
+    /// Answers to an operator.
+    pub answers: Vec<Answered>,
+    /// Control Packets put into output buffers so far.
+    packets: u64,
     pub(crate) batch: Batch,
     batch_number: u64,
 }
@@ -105,6 +110,8 @@ impl Outbox {
             authentications: Vec::new(),
             pages: Vec::new(),
             spare_bundles: Vec::new(),
+            answers: Vec::new(),
+            packets: 0,
             batch: Batch::new(),
             batch_number: 1,
         }
@@ -157,9 +164,10 @@ impl Outbox {
         }
     }
 
-    /// The buffer to append packets to. Each call marks the connection as having something to write.
+    /// The buffer to append one packet to. Each call marks the connection as having something to write.
     #[inline]
     pub fn buffer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        self.packets += 1;
         let output = &mut self.outputs[connection.index()];
         debug_assert!(output.is_open, "output for a connection that is not open");
         if !output.is_dirty {
@@ -170,6 +178,11 @@ impl Outbox {
             }
         }
         &mut output.bytes
+    }
+
+    /// How many packets were put into output buffers so far.
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets
     }
 
     /// Bytes that wait for the socket.

@@ -61,10 +61,10 @@ impl Shard {
     }
 
     /// All shards know of each other's Sessions again, and of the members of their groups: what has expired ends, what is
-    /// due is armed, and mail that was under way is delivered. `last_alive` is the last moment at which the program is
-    /// known to have run.
+    /// due is armed, and mail that was under way is delivered. `last_alive` is the last moment at which the program may
+    /// have run: it may lie behind `now`, if the clock was set back.
     pub fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
-        self.state.settle(now, last_alive.min(now), out);
+        self.state.settle(now, last_alive, out);
     }
 }
 
@@ -280,6 +280,9 @@ impl State {
     }
 
     fn settle(&mut self, now: Instant, last_alive: Instant, out: &mut Outbox) {
+        // Records that are gone had numbers, too, and the clock may have been set back since.
+        self.filing.note_time(last_alive);
+        let last_alive = last_alive.min(now);
         let Some(mut restoring) = self.restoring.take() else { return };
         for (index, left_at) in restoring.left_at {
             if left_at.is_none() {
@@ -324,11 +327,13 @@ impl State {
         reason: &str,
         out: &mut Outbox,
     ) {
+        self.tell_departure(now, id, &reason);
         let (connection, _) = self.both(id);
         write_disconnect(connection, id, ReasonCode::ServerShuttingDown, reason, out);
         out.closings.push(id);
         let index = self.connection(id).session;
         self.connections[id.index()] = None;
+        self.connected -= 1;
         self.sessions[index].connection = None;
         self.sessions[index].is_filtered = false;
         if self.sessions[index].has_records() {

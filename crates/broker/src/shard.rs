@@ -63,8 +63,7 @@ impl Shard {
             }
             Input::Left { connection, cause } => {
                 if state.find_connection(connection).is_some() {
-                    let client_id = &*state.both(connection).1.client_id;
-                    tracing::debug!(client_id, ?cause, "Network Connection lost");
+                    state.tell_departure(now, connection, &cause);
                     state.end_connection(now, connection, WillFate::Sent, out);
                 }
             }
@@ -75,6 +74,7 @@ impl Shard {
             Input::Page(page) => state.take_page(now, page, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Rules(rules) => state.change_rules(now, rules, out),
+            Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
         }
@@ -240,6 +240,7 @@ impl State {
                 Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
                 Timer::StayOver(id) => self.end_stay(now, id, out),
                 Timer::SessionExpiry(index) => {
+                    self.counters.sessions_expired += 1;
                     self.sessions[index].expires_at = None;
                     self.end_session(now, index, out); // [MQTT-4.1.0-2]
                 }

@@ -27,6 +27,7 @@ use crate::{
     subscriptions::Subscriptions,
     timers::Timers,
     topics::ids::SessionIndex,
+    visits::Visits,
 };
 
 /// The state of one shard. What is done with it stands where it belongs: `packets`, `sessions`, `routing`.
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) own_kept: ShardInterest,
     pub(crate) connection_serials: u32,
     pub(crate) connections: Vec<Option<Box<Connection>>>,
+    /// How many of them there are.
+    pub(crate) connected: usize,
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) groups: Groups,
@@ -54,6 +57,9 @@ pub(crate) struct State {
     pub(crate) refusing: Refusing,
     /// Clients to be disconnected at the end of this call, because they are too slow; with the serials of their connections.
     pub(crate) doomed: Vec<(ConnectionId, u32)>,
+    /// Batches, and the operator's questions that are answered when they are durable.
+    pub(crate) owed_answers: Vec<(u64, u64)>,
+    pub(crate) visits: Visits,
     pub(crate) timers: Timers,
     /// When Clients that were let in for some time only must go. Connections without an end use no memory for it.
     pub(crate) stays: HashMap<ConnectionId, Instant>,
@@ -85,6 +91,7 @@ impl State {
             interests: interests.clone(),
             connection_serials: 0,
             connections: Vec::new(),
+            connected: 0,
             sessions: Sessions::default(),
             subscriptions: Subscriptions::new(),
             groups: Groups::default(),
@@ -98,6 +105,8 @@ impl State {
             filing: Filing::default(),
             refusing: Refusing::default(),
             doomed: Vec::new(),
+            owed_answers: Vec::new(),
+            visits: Visits::default(),
             timers: Timers::default(),
             stays: HashMap::default(),
             counters: Counters::default(),
@@ -145,6 +154,7 @@ impl State {
         }
         debug_assert!(self.connections[index].is_none(), "a number in use arrives again");
         self.connections[index] = Some(connection);
+        self.connected += 1;
     }
 
     /// The Session's number as a member of a group.

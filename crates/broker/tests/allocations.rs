@@ -16,26 +16,35 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 // SAFETY: all is left to the system's allocator; the count is a thread's own and needs no memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        BYTES.set(BYTES.get() + held(layout.size()));
         // SAFETY: the caller keeps the promises that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        BYTES.set(BYTES.get() - held(layout.size()));
         // SAFETY: as above.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
+        BYTES.set(BYTES.get() + held(size) - held(layout.size()));
         // SAFETY: as above.
         unsafe { System.realloc(memory, layout, size) }
     }
+}
+
+/// What glibc takes from the heap for `size` bytes.
+fn held(size: usize) -> i64 {
+    (size + 8).next_multiple_of(16).max(32) as i64
 }
 
 #[global_allocator]
@@ -85,4 +94,19 @@ fn a_delivery_asks_for_so_much_memory_and_no_more() {
         all.push((each, most));
     }
     assert!(all.iter().all(|(each, most)| each <= most), "{all:?}");
+}
+
+/// What the broker itself holds; sockets and their slots come on top.
+#[test]
+fn an_idle_client_with_a_subscription_holds_so_much_memory_and_no_more() {
+    const CLIENTS: u32 = 10_000;
+    let mut world = World::resting();
+    let before = BYTES.get();
+    for number in 0..CLIENTS {
+        let client = world.connect();
+        world.subscribe(client, &format!("site/{number}/command"), QoS::AtMostOnce);
+    }
+    let each = (BYTES.get() - before) / i64::from(CLIENTS);
+    println!("an idle Client holds {each} bytes");
+    assert!((400..=700).contains(&each), "{each} bytes");
 }

@@ -1,11 +1,13 @@
 //! One module a command.
 
+pub mod admin;
 pub mod passwd;
 pub mod publish;
 pub mod subscribe;
 
 use clap::Subcommand;
 
+use crate::commands::admin::AdminArgs;
 use crate::commands::passwd::PasswdArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::subscribe::SubscribeArgs;
@@ -19,6 +21,11 @@ pub enum Command {
     /// Subscribes to Topic Filters and prints the messages that come.
     #[command(name = "sub", disable_help_flag = true)]
     Subscribe(Box<SubscribeArgs>),
+    /// Looks into a running Server, and acts on its Clients
+    ///
+    /// It talks to the Server's socket, which only the Server's user and root may open. The exit code is 0 if the Server
+    /// did what was asked, and 1 if not.
+    Admin(Box<AdminArgs>),
     /// Adds a user to a password file, changes its password, or takes it out
     Passwd(PasswdArgs),
 }
@@ -30,6 +37,7 @@ impl Command {
         match self {
             Self::Publish(args) => publish::run(*args),
             Self::Subscribe(args) => subscribe::run(*args),
+            Self::Admin(args) => admin::run(*args),
             Self::Passwd(args) => passwd::run(args),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use clap::{Args, value_parser};
+use clap::{ArgAction, Args, value_parser};
 use dunlin_server::config::load::Flags;
 
 /// Runs the Server
@@ -30,6 +30,10 @@ pub(crate) struct Serve {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Logs more: what happens in each connection, and twice as much with -vv
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
     /// Lets anybody in from other machines without a password: insecure
     #[arg(long)]
     allow_anonymous: bool,
@@ -44,7 +48,7 @@ fn address(text: &str) -> Result<IpAddr, &'static str> {
 
 impl From<Serve> for Flags {
     fn from(arguments: Serve) -> Self {
-        let Serve { bind, port, data_dir, shards, config, allow_anonymous } = arguments;
-        Self { config, bind, port, data_dir, shards, allow_anonymous }
+        let Serve { bind, port, data_dir, shards, config, verbose, allow_anonymous } = arguments;
+        Self { config, bind, port, data_dir, shards, verbose, allow_anonymous }
     }
 }

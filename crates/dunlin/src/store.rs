@@ -4,7 +4,7 @@ use std::{
     fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -157,13 +157,19 @@ impl Place {
     }
 }
 
-/// Whether the folder is missing or has nothing in it.
+/// Whether the folder is missing or has nothing in it but the socket of a Server.
 fn is_empty(folder: &Path) -> io::Result<bool> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        if !entry?.file_type()?.is_socket() {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 fn in_use(error: StoreError, folder: &Path) -> String {

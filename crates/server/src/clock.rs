@@ -1,6 +1,6 @@
 //! The one clock of the Server: wall time at the start, and from then on a clock that never goes back.
 
-use std::time::{Instant as Monotonic, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant as Monotonic, SystemTime, UNIX_EPOCH};
 
 use dunlin_protocol::time::Instant;
 
@@ -12,21 +12,24 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts the clock, not before `earliest`: if the clock of the machine was set back while the Server was down, what
-    /// has expired stays so.
+    /// Starts the clock. `earliest` is when the last run was noted for the last time: if the clock of the machine was set
+    /// back while the Server was down, it starts when that run may have gone on to, so that what has expired stays so.
     pub(crate) fn start_after(earliest: Option<Instant>) -> Self {
         // A machine whose clock stands before 1970 counts from there.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(0);
         let earliest_ms = earliest.map_or(0, Instant::as_ms);
         if wall_ms < earliest_ms {
-            let seconds = (earliest_ms - wall_ms) / 1_000;
+            let start_ms = earliest_ms + ALIVE_TIME.as_millis() as u64;
+            let seconds = (start_ms - wall_ms) / 1_000;
             tracing::warn!(seconds, "the clock of this machine was set back: time goes on from the last run");
-        } else if earliest_ms > 0 && wall_ms - earliest_ms > NOTABLE_GAP_MS {
+            return Self { start: Monotonic::now(), start_ms };
+        }
+        if earliest_ms > 0 && wall_ms - earliest_ms > NOTABLE_GAP_MS {
             let seconds = (wall_ms - earliest_ms) / 1_000;
             tracing::info!(seconds, "time since the last run");
         }
-        Self { start: Monotonic::now(), start_ms: wall_ms.max(earliest_ms) }
+        Self { start: Monotonic::now(), start_ms: wall_ms }
     }
 
     /// Starts the clock.
@@ -42,7 +45,7 @@ impl Clock {
 
     /// Moves this copy of the clock forward.
     #[cfg(test)]
-    pub(crate) fn advance(&mut self, by: std::time::Duration) {
+    pub(crate) fn advance(&mut self, by: Duration) {
         self.start_ms += u64::try_from(by.as_millis()).expect("a test does not wait that long");
     }
 
@@ -53,5 +56,21 @@ impl Clock {
     }
 }
 
+/// So often it is noted that the Server runs: at its end it may have run for so long since.
+pub(crate) const ALIVE_TIME: Duration = Duration::from_secs(30);
 /// A gap to the last run that is told: an hour.
 const NOTABLE_GAP_MS: u64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_starts_where_the_last_run_may_have_ended() {
+        let now = Clock::start().now();
+        let before = now + Duration::from_secs(3_600);
+        let start = Clock::start_after(Some(before)).now();
+        assert!(start >= before + ALIVE_TIME && start < before + ALIVE_TIME * 2, "{start:?}");
+        assert!(Clock::start_after(Some(now)).now() < now + ALIVE_TIME);
+    }
+}

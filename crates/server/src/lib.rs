@@ -3,10 +3,12 @@
 //! [`serve`](serve::serve) is the program, [`in_process`] the same inside another one. Unsafe code is in
 //! `process.rs` only.
 
+mod admin;
 pub mod authentication;
 mod clock;
 pub mod config;
 mod counts;
+mod husks;
 pub mod in_process;
 pub mod listen;
 mod lobby;
@@ -19,3 +21,4 @@ pub mod server;
 mod shard;
 mod socket_file;
 pub mod storage;
+mod sys_topics;

@@ -1,6 +1,6 @@
 //! What the process asks of the operating system. The only unsafe code of the Server is here.
 
-use std::{ffi::CString, io, mem::MaybeUninit, ptr};
+use std::{ffi::CString, hint::black_box, io, mem::MaybeUninit, ptr};
 
 use mio::net::TcpListener;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -85,6 +85,36 @@ pub(crate) fn watch_listener(listener: TcpListener) -> io::Result<AsyncFd<TcpLis
     // listener lives: it owns one and never changes it, and nothing here takes it away.
     unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }.map_err(io::Error::from)
 }
+
+/// Has the allocator of glibc give back what is free at the end of a heap, and serve large tables by pages of their own. By
+/// itself it raises the bound for both with each large piece that is freed, up to some ten MB a thread.
+pub(crate) fn hold_little_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both numbers are valid for these parameters; nothing else is touched.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, HELD_BYTES_MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, HELD_BYTES_MAX);
+    }
+}
+
+/// Gives memory back to the operating system that the allocator holds but nobody uses: in all heaps the free pages in their
+/// midst, and the end of this thread's heap.
+pub(crate) fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it only looks at what is free, under the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    // Freeing a large piece makes the allocator look at the end of the heap.
+    drop(black_box(Vec::<u8>::with_capacity(LARGE_PIECE_BYTES)));
+}
+
+/// Free bytes at the end of a heap that are kept for what comes next.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const HELD_BYTES_MAX: libc::c_int = 512 << 10;
+
+/// More than the 64 KiB from which on the allocator looks, and less than what gets pages of its own.
+const LARGE_PIECE_BYTES: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {

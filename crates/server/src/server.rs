@@ -5,6 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZero,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -26,8 +27,14 @@ use tokio::{
 };
 
 use crate::{
+    admin::{
+        door,
+        operator::Facts,
+        shards::Shards,
+        socket::{self, SocketError, SocketFile},
+    },
     authentication,
-    clock::Clock,
+    clock::{ALIVE_TIME, Clock},
     config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
     counts::Counts,
     listen::{self, BoundSocket, ListenError, Place, is_reachable},
@@ -41,7 +48,7 @@ use crate::{
         reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
-    process::raise_open_files_limit,
+    process::{give_memory_back, hold_little_memory, raise_open_files_limit},
     rights::{self, RightsError},
     seats::Seats,
     shard::{
@@ -55,6 +62,7 @@ use crate::{
         turn::Surroundings,
     },
     storage::{self, LastRun},
+    sys_topics::SysTopics,
 };
 
 /// A Server that runs in threads of this process. Dropping it stops it.
@@ -68,6 +76,7 @@ pub struct Server {
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
+    admin_socket: Option<SocketFile>,
     clock: Clock,
     stop: watch::Sender<bool>,
     failed: Arc<Notify>,
@@ -113,6 +122,9 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
+    /// The socket for operators cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] SocketError),
     /// What is stored cannot be restored.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
@@ -132,6 +144,8 @@ impl Server {
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
+        hold_little_memory();
+        let began = std::time::Instant::now();
         let chains = chains.into();
         let doors = doors(config, &chains)?;
         let rules = rights::read(&config.rights, chains.users())?;
@@ -154,6 +168,7 @@ impl Server {
             post: Arc::clone(&post),
             neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start_after(last_run.alive),
+            husks: Arc::default(),
             seats: Seats::new(connections_max(config)),
             providers,
             counts: Arc::default(),
@@ -177,6 +192,7 @@ impl Server {
             desk,
             shards: Vec::new(),
             storage,
+            admin_socket: None,
             clock: around.clock,
             stop: watch::Sender::new(false),
             failed: Arc::new(Notify::new()),
@@ -187,6 +203,9 @@ impl Server {
         server.await_shards(&ready, last_run)?;
         server.note_alive_now_and_then();
         server.mind_users();
+        server.give_memory_back_now_and_then();
+        server.open_admin_door(config, began)?;
+        server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
         server.mind_certificates(&config.tls);
         Ok(server)
@@ -272,6 +291,59 @@ impl Server {
         self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
+    /// Many Clients that come or go leave holes in memory: they are given back once it is quiet again.
+    fn give_memory_back_now_and_then(&self) {
+        let (seats, husks) = (Arc::clone(&self.desk.seats), Arc::clone(&self.desk.husks));
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            let (mut last, mut at_last) = (0, 0);
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(QUIET_TIME) => {}
+                    _ = stop.changed() => return,
+                }
+                let now = seats.taken();
+                husks.free();
+                if now == last && now.abs_diff(at_last) >= MANY_CLIENTS {
+                    at_last = now;
+                    give_memory_back();
+                }
+                last = now;
+            }
+        });
+    }
+
+    /// Lets operators in.
+    fn open_admin_door(&mut self, config: &Config, started: std::time::Instant) -> Result<(), StartError> {
+        let Some((listener, file)) = socket::open_for(config)? else { return Ok(()) };
+        self.admin_socket = Some(file);
+        let facts = Arc::new(Facts {
+            shards: Shards::new(Arc::clone(&self.desk.post)),
+            counts: Arc::clone(&self.counts),
+            storage: config.storage.clone(),
+            started,
+        });
+        self.spawn(door::serve(listener, facts, self.stop.subscribe()));
+        Ok(())
+    }
+
+    /// Publishes how the Server does, every now and then.
+    fn publish_sys_topics(&self, config: &Config, started: std::time::Instant) {
+        let interval = Duration::from_secs(config.server.sys_interval_s.into());
+        if interval.is_zero() {
+            return;
+        }
+        let shards = Shards::new(Arc::clone(&self.desk.post));
+        let topics = SysTopics::new(shards, Arc::clone(&self.desk), started);
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            tokio::select! {
+                () = topics.publish_every(interval) => {}
+                _ = stop.changed() => {}
+            }
+        });
+    }
+
     fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
@@ -313,6 +385,12 @@ impl Server {
             Place::Unix(_) => None,
         };
         self.listeners.iter().filter_map(address).collect()
+    }
+
+    /// The socket for operators, if there is one.
+    #[must_use]
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.admin_socket.as_ref().map(SocketFile::path)
     }
 
     /// How many shards carry the Clients.
@@ -377,6 +455,7 @@ impl Server {
     pub fn stop(&mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         self.stop.send_replace(true);
+        self.admin_socket = None;
         self.desk.half_open.clear();
         self.desk.post.stop();
         for shard in self.shards.drain(..) {
@@ -501,6 +580,7 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains
         settings: Arc::clone(settings),
         chains: Arc::clone(chains),
         post: Arc::clone(&around.post),
+        husks: Arc::clone(&around.husks),
         seats: Arc::clone(&around.seats),
         half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
         tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
@@ -512,8 +592,11 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains
 /// How often the log is told how far the restoring has come.
 const PROGRESS_TIME: Duration = Duration::from_secs(2);
 
-/// How often it is noted that the Server runs.
-const ALIVE_TIME: Duration = Duration::from_secs(30);
+/// How long nobody has come or gone when memory is given back,
+const QUIET_TIME: Duration = Duration::from_millis(500);
+
+/// and how many more or fewer Clients there must be than the last time.
+const MANY_CLIENTS: u32 = 500;
 
 /// Descriptors for all that is not a Client: standard streams, listeners, pollers, wakers, and some in the
 /// lobby.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use dunlin_admin_api::place::default_data_dir;
 use dunlin_broker::records::{batch::Batch, key::Key, record::Record};
 use dunlin_protocol::time::Instant;
 use dunlin_store::{
@@ -26,22 +27,7 @@ use crate::{
 /// The data folder: the one that is configured, or the user's.
 #[must_use]
 pub fn data_dir(config: &Config) -> PathBuf {
-    config.server.data_dir.clone().unwrap_or_else(default_data_dir)
-}
-
-fn default_data_dir() -> PathBuf {
-    let is_set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // Services run as root, or have a state directory of their own.
-    if let Some(state) = is_set("STATE_DIRECTORY") {
-        return state;
-    }
-    if let Some(data) = is_set("XDG_DATA_HOME").filter(|path| path.is_absolute()) {
-        return data.join("dunlin");
-    }
-    match is_set("HOME").filter(|home| home != Path::new("/root")) {
-        Some(home) => home.join(".local/share/dunlin"),
-        None => PathBuf::from("/var/lib/dunlin"),
-    }
+    config.server.data_dir.clone().unwrap_or_else(|| default_data_dir(&|name| env::var_os(name)))
 }
 
 /// Opens the store of a data folder, which is made if it is not there.

@@ -10,7 +10,7 @@ use dunlin_broker::{
     input::ConnectRequest,
     limits::Settings,
     output::Outbox,
-    routing::{interests::Interests, mail::Mail},
+    routing::{interest::Interest, interests::Interests, mail::Mail},
     shard::Shard,
 };
 use dunlin_packet::version::ProtocolVersion;
@@ -37,6 +37,8 @@ pub struct Desk {
     pub reports: VecDeque<Report>,
     /// Clients at the door.
     pub arrivals: VecDeque<(LinkId, Box<ConnectRequest>, Vec<u8>)>,
+    /// The Topic Filters by which messages get into Sessions that are kept, as all shards know them.
+    pub kept: Arc<Interest>,
     /// Sockets by number.
     pub seats: BTreeMap<ConnectionId, Seat>,
     /// AUTH steps to ask the providers about.
@@ -96,6 +98,7 @@ impl Desk {
             handled: 0,
             reports: VecDeque::new(),
             arrivals: VecDeque::new(),
+            kept: Arc::clone(&interests.kept),
             seats: BTreeMap::new(),
             questions: VecDeque::new(),
             free: Vec::new(),

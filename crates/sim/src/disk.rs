@@ -16,7 +16,7 @@ use dunlin_broker::{
     records::{
         batch::{Batch, Change},
         key::{Key, kind},
-        record::{Record, shared_body},
+        record::{Record, RecordError, shared_body},
     },
     restore::ranges_to_restore,
     shard::Shard,
@@ -32,20 +32,55 @@ pub struct Disk {
     used: BTreeSet<Vec<u8>>,
     /// What the next commit makes durable or answers, in order.
     pending: Vec<Pending>,
+    /// So many of these are durable, should the end come now.
+    sealed: usize,
     faults: Faults,
     commits: u64,
+    /// Commits and readings so far.
+    operations: u64,
     has_failed: bool,
     /// Keys that were said to be new and were not.
     misused: Vec<Vec<u8>>,
 }
 
-/// What goes wrong, by the number of the commit.
+/// What goes wrong.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Faults {
-    /// This commit fails, and all after it.
+    /// This operation fails, and all after it: commits and readings count.
     pub fails_at: Option<u64>,
-    /// From the first of these commits to the second there is little room left.
-    pub is_low: Option<(u64, u64)>,
+    /// When there is little room or none.
+    pub room: Option<Shortage>,
+}
+
+/// Little room for a while, again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shortage {
+    /// After so many commits it begins anew.
+    pub period: u64,
+    /// So many of them, the last ones, have little room.
+    pub low: u64,
+    /// So many of these, the last ones, find no room at all and are tried again.
+    pub full: u64,
+}
+
+/// What a crash left of what was on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wreck {
+    /// Batches that are durable, though nobody was told.
+    pub untold: usize,
+    /// Batches that are lost.
+    pub lost: usize,
+    /// The first of these was being written: what is there of it is cut off.
+    pub is_torn: bool,
+}
+
+/// A record with a wrong bit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// The record.
+    pub key: Vec<u8>,
+    /// What it was.
+    pub value: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -85,22 +120,20 @@ pub enum Report {
     },
     /// What it asked for.
     Page(Page),
+    /// How it stands with the disk.
+    State(Storage),
 }
 
-/// The disk has failed: nothing becomes durable any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Failed;
-
 impl Faults {
-    /// Decides for a run: most disks are good.
+    /// Decides for a run: on some disks room is short now and then.
     #[must_use]
     pub fn choose(random: &mut Random) -> Self {
-        let fails_at = random.once_in(12).then(|| random.between(1, 400));
-        let is_low = random.once_in(8).then(|| {
-            let first = random.between(1, 300);
-            (first, first + random.between(1, 60))
+        let room = random.once_in(3).then(|| {
+            let period = random.between(20, 120);
+            let low = random.between(1, period / 2);
+            Shortage { period, low, full: random.below(low / 2 + 1) }
         });
-        Self { fails_at, is_low }
+        Self { fails_at: None, room }
     }
 }
 
@@ -111,8 +144,49 @@ impl Disk {
         Self { faults, ..Self::default() }
     }
 
+    /// The next operation will fail.
+    pub fn fail_next(&mut self) {
+        self.faults.fails_at = Some(self.operations + 1);
+    }
+
+    /// The operation with this number will fail, counted from the first one on.
+    pub fn fail_at(&mut self, operation: u64) {
+        self.faults.fails_at = Some(operation);
+    }
+
+    /// Room is made, once and for all.
+    pub fn make_room(&mut self) {
+        self.faults.room = None;
+    }
+
+    /// Commits and readings so far.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Whether nothing that is submitted from now on becomes durable.
+    #[must_use]
+    pub fn is_doomed(&self) -> bool {
+        self.has_failed || self.faults.fails_at.is_some_and(|at| self.operations + 1 >= at)
+    }
+
+    /// Whether it has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// What was submitted so far will be durable, though nobody learns it before the end comes.
+    pub fn seal(&mut self) {
+        self.sealed = self.pending.len();
+    }
+
     /// Takes batch `number` of a shard; the batch may be used again.
     pub fn submit(&mut self, shard: ShardId, number: u64, batch: &Batch) {
+        if self.has_failed {
+            return;
+        }
         let changes = batch.changes().map(|change| match change {
             Change::PutNew { key, value } => {
                 Deed { key: key.into(), value: Some(value.into()), is_new: true }
@@ -140,14 +214,19 @@ impl Disk {
     }
 
     /// Takes what an outbox wants to be made durable and read.
-    pub fn take(&mut self, shard: ShardId, outbox: &mut Outbox) {
-        if let Some((number, batch)) = outbox.take_batch() {
+    ///
+    /// Returns whether there was a batch.
+    pub fn take(&mut self, shard: ShardId, outbox: &mut Outbox) -> bool {
+        let batch = outbox.take_batch();
+        let has_batch = batch.is_some();
+        if let Some((number, batch)) = batch {
             self.submit(shard, number, batch);
             batch.clear();
         }
         for request in outbox.pages.drain(..) {
             self.ask(shard, request);
         }
+        has_batch
     }
 
     /// Whether a commit would do anything.
@@ -162,32 +241,61 @@ impl Disk {
         if self.has_failed {
             return Storage::Failed;
         }
-        match self.faults.is_low {
-            Some((first, last)) if (first..=last).contains(&self.commits) => Storage::Low,
+        match self.faults.room {
+            Some(Shortage { period, low, .. }) if self.commits % period >= period - low => Storage::Low,
             _ => Storage::Ready,
         }
     }
 
-    /// Makes durable at once what is pending, of all shards, and says what each of them is to be told.
-    ///
-    /// # Errors
-    /// If the disk fails: nothing of it is durable, and nothing will be.
-    pub fn commit(&mut self) -> Result<Vec<(ShardId, Report)>, Failed> {
+    /// Makes durable at once what is pending, of all shards, and says what each of them is to be told. If there is no
+    /// room, nothing happens. If the disk fails, nothing of it is durable, and nothing will be; if it fails later, some
+    /// questions have no answer.
+    pub fn commit(&mut self) -> Vec<(ShardId, Report)> {
+        let mut reports = Vec::new();
         if self.has_failed {
-            return Err(Failed);
+            return reports;
         }
         self.commits += 1;
-        if self.faults.fails_at.is_some_and(|at| self.commits >= at) {
+        if self.faults.room.is_some_and(|room| self.commits % room.period >= room.period - room.full) {
+            return reports;
+        }
+        if !self.operate() {
+            return reports;
+        }
+        let pending = std::mem::take(&mut self.pending);
+        self.sealed = 0;
+        let questions = self.make_durable(pending, &mut reports);
+        for (shard, request) in questions {
+            if !self.operate() {
+                break;
+            }
+            reports.push((shard, Report::Page(self.page(shard, request))));
+        }
+        reports
+    }
+
+    /// One more operation; `false` if it fails.
+    fn operate(&mut self) -> bool {
+        self.operations += 1;
+        if self.faults.fails_at.is_some_and(|at| self.operations >= at) {
             self.has_failed = true;
             self.pending.clear();
-            return Err(Failed);
+            self.sealed = 0;
         }
-        let mut reports = Vec::new();
+        !self.has_failed
+    }
+
+    /// Makes these batches durable as one; returns the questions among them.
+    fn make_durable(
+        &mut self,
+        pending: Vec<Pending>,
+        reports: &mut Vec<(ShardId, Report)>,
+    ) -> Vec<(ShardId, PageRequest)> {
         let mut questions = Vec::new();
         let mut group = Group::new();
         // Such a record is put by one shard and taken away by another one, which knows of it: always after.
         let mut received = Vec::new();
-        for pending in std::mem::take(&mut self.pending) {
+        for pending in pending {
             match pending {
                 Pending::Batch { shard, number, changes } => {
                     for deed in changes {
@@ -203,10 +311,25 @@ impl Disk {
         }
         received.into_iter().for_each(|deed| self.gather(&mut group, deed));
         self.apply(group);
-        reports.extend(
-            questions.into_iter().map(|(shard, request)| (shard, Report::Page(self.page(shard, request)))),
-        );
-        Ok(reports)
+        questions
+    }
+
+    /// Makes these changes durable by themselves, while no shard works: none is needless.
+    pub fn write(&mut self, batch: &Batch) {
+        let changes = batch.changes().map(|change| match change {
+            Change::PutNew { key, value } | Change::Put { key, value } => (key.into(), Some(value.into())),
+            Change::Delete { key } => (key.into(), None),
+        });
+        self.apply(changes.map(|(key, value)| (key, Last { value, is_new: false })).collect());
+    }
+
+    /// What waits is never written, and the disk says that it is: what a bad one does whose failed write is tried again.
+    pub fn pretend(&mut self) -> Vec<(ShardId, Report)> {
+        let told = std::mem::take(&mut self.pending).into_iter().filter_map(|pending| match pending {
+            Pending::Batch { shard, number, .. } => Some((shard, Report::Committed { number })),
+            Pending::Page { .. } => None,
+        });
+        told.collect()
     }
 
     /// Adds a change to a group. A new record that is deleted in the same group needs neither change.
@@ -250,13 +373,58 @@ impl Disk {
         Page { reader: request.reader, records, is_last }
     }
 
-    /// The program, or the machine, stops here: what is not durable is lost, and what was torn never was. The disk is
-    /// repaired or replaced, if it has failed.
-    pub fn crash(&mut self) {
-        self.pending.clear();
-        if std::mem::take(&mut self.has_failed) {
-            self.faults.fails_at = None;
+    /// The program, or the machine, stops here: what is not durable is lost. With `is_torn` the batch behind what is
+    /// sealed was being written, and goes as a whole. The disk is repaired or replaced, if it has failed.
+    pub fn crash(&mut self, is_torn: bool) -> Wreck {
+        let count =
+            |pending: &[Pending]| pending.iter().filter(|it| matches!(it, Pending::Batch { .. })).count();
+        let mut sealed = std::mem::take(&mut self.pending);
+        let lost = sealed.split_off(std::mem::take(&mut self.sealed));
+        let (untold, lost) = (count(&sealed), count(&lost));
+        self.make_durable(sealed, &mut Vec::new());
+        if self.is_doomed() {
+            (self.has_failed, self.faults.fails_at) = (false, None);
         }
+        Wreck { untold, lost, is_torn: is_torn && lost > 0 }
+    }
+
+    /// The first half of the batch behind what is sealed becomes durable: what no disk may do.
+    pub fn tear(&mut self) -> bool {
+        let torn = self.pending[self.sealed..].iter_mut().find_map(|pending| match pending {
+            Pending::Batch { changes, .. } if changes.len() > 1 => Some(changes),
+            _ => None,
+        });
+        let Some(changes) = torn else { return false };
+        let half = changes.len() / 2;
+        let changes = changes.drain(..half).collect();
+        let half = Pending::Batch { shard: ShardId(0), number: 0, changes };
+        self.pending.insert(self.sealed, half);
+        self.sealed += 1;
+        true
+    }
+
+    /// A bit of a record changes, apart from those that `spares` names.
+    pub fn damage(&mut self, random: &mut Random, spares: impl Fn(&[u8]) -> bool) -> Option<Damage> {
+        let keys: Vec<_> = self.synced.keys().filter(|key| !spares(key)).collect();
+        if keys.is_empty() {
+            return None;
+        }
+        let key = keys[random.index(keys.len())].clone();
+        let value = self.synced.get_mut(&key)?;
+        let damage = Damage { key, value: value.clone() };
+        let place = random.index(value.len());
+        value[place] ^= 1 << random.below(8);
+        Some(damage)
+    }
+
+    /// The record is put back from a copy.
+    pub fn mend(&mut self, damage: Damage) {
+        self.synced.insert(damage.key, damage.value);
+    }
+
+    /// Takes a durable record away that was put under such a key: what no Server may do.
+    pub fn forget(&mut self, mut is_forgotten: impl FnMut(&[u8]) -> bool) {
+        self.synced.retain(|key, _| !is_forgotten(key));
     }
 
     /// The durable records from `from` on and before `to`, in the order of their keys.
@@ -271,29 +439,35 @@ impl Disk {
         &self.misused
     }
 
-    /// Puts everything back that `shard`, number `id` of `shards`, owns.
+    /// Puts everything back that `shard`, number `id` of `shards`, owns. `skips` says whether a damaged record is passed
+    /// over, which no Server may do.
     ///
     /// # Errors
-    /// A record that is none.
+    /// The key of a record that is none, and what is wrong with it.
     pub fn restore(
         &self,
         shard: &mut Shard,
         id: ShardId,
         shards: u8,
         outbox: &mut Outbox,
-    ) -> Result<(), String> {
+        skips: &mut dyn FnMut() -> bool,
+    ) -> Result<(), (Vec<u8>, RecordError)> {
         let mut find = |number| self.body(id, number);
         for (from, to) in ranges_to_restore(id, shards) {
             for (key, value) in self.scan(&from, &to) {
-                let record =
-                    Record::decode(key, value).map_err(|error| format!("{:?}: {error}", Key::decode(key)))?;
-                shard.restore(record, &mut find, outbox);
+                match Record::decode(key, value) {
+                    Ok(record) => shard.restore(record, &mut find, outbox),
+                    Err(_) if skips() => {}
+                    Err(error) => return Err((key.to_vec(), error)),
+                }
             }
         }
         Ok(())
     }
 
-    fn body(&self, shard: ShardId, number: u64) -> Option<Message> {
+    /// The message of a shared body.
+    #[must_use]
+    pub fn body(&self, shard: ShardId, number: u64) -> Option<Message> {
         let key = Key::Body(shard, number).to_bytes();
         match Record::decode(&key, self.synced.get(&key)?) {
             Ok(Record::Body(_, _, message)) => Some(message),
@@ -301,10 +475,11 @@ impl Disk {
         }
     }
 
-    /// How many records are durable.
+    /// The keys of all durable records, in words; those of shared bodies too, unless some may be strays.
     #[must_use]
-    pub fn records(&self) -> usize {
-        self.synced.len()
+    pub fn names(&self, has_stray_bodies: bool) -> Vec<String> {
+        let is_told = |key: &&Vec<u8>| !has_stray_bodies || !key.starts_with(&[kind::BODY]);
+        self.synced.keys().filter(is_told).map(|key| format!("{:?}", Key::decode(key))).collect()
     }
 
     /// Records that nobody would ask for any more: those of Sessions that are gone, and mail between shards. There are
@@ -324,136 +499,4 @@ impl Disk {
 }
 
 #[cfg(test)]
-mod tests {
-    use dunlin_broker::{output::PageReader, records::key::Owner};
-
-    use super::*;
-
-    const A: ShardId = ShardId(0);
-    const B: ShardId = ShardId(1);
-
-    fn batch(fill: impl FnOnce(&mut Batch)) -> Batch {
-        let mut batch = Batch::new();
-        fill(&mut batch);
-        batch
-    }
-
-    fn all(disk: &Disk) -> Vec<(&[u8], &[u8])> {
-        disk.scan(b"", b"\xff").collect()
-    }
-
-    fn committed(reports: &[(ShardId, Report)]) -> Vec<(ShardId, u64)> {
-        let number = |(shard, report): &(ShardId, Report)| match report {
-            Report::Committed { number } => Some((*shard, *number)),
-            Report::Page(_) => None,
-        };
-        reports.iter().filter_map(number).collect()
-    }
-
-    #[test]
-    fn a_crash_leaves_what_was_committed_and_nothing_else() {
-        let mut disk = Disk::default();
-        disk.submit(A, 1, &batch(|it| it.put(b"s1", b"one")));
-        disk.submit(B, 1, &batch(|it| it.put(b"s2", b"two")));
-        let reports = disk.commit().unwrap();
-        assert_eq!(committed(&reports), [(A, 1), (B, 1)]);
-        disk.submit(A, 2, &batch(|it| it.put(b"s1", b"three")));
-        disk.submit(B, 2, &batch(|it| it.delete(b"s2")));
-        assert!(disk.has_pending());
-        disk.crash();
-        assert!(!disk.has_pending());
-        assert_eq!(all(&disk), [(&b"s1"[..], &b"one"[..]), (b"s2", b"two")]);
-        assert!(disk.commit().unwrap().is_empty());
-    }
-
-    #[test]
-    fn changes_are_made_in_order_and_received_mail_goes_last() {
-        let mut disk = Disk::default();
-        // The receiver's turn ends before the sender's: it knew of the mail all the same.
-        disk.submit(B, 1, &batch(|it| it.delete(b"x\0\x01n")));
-        disk.submit(A, 1, &batch(|it| it.put_new(b"x\0\x01n", b"mail")));
-        disk.submit(A, 2, &batch(|it| it.put(b"s", b"1")));
-        disk.submit(A, 3, &batch(|it| it.delete(b"s")));
-        disk.submit(A, 4, &batch(|it| it.put(b"s", b"2")));
-        disk.commit().unwrap();
-        assert_eq!(all(&disk), [(&b"s"[..], &b"2"[..])]);
-    }
-
-    #[test]
-    fn a_question_is_answered_behind_what_was_submitted_before() {
-        let owner = Owner { slot: 1, uid: 2 };
-        let key = |number| Key::Message(owner, number).to_bytes();
-        let mut disk = Disk::default();
-        disk.submit(A, 1, &batch(|it| (1..=3).for_each(|number| it.put_new(&key(number), b"four"))));
-        let reader = PageReader::Purge(owner);
-        disk.ask(A, PageRequest { reader, from: key(2), to: key(9), bytes_max: 1 });
-        let reports = disk.commit().unwrap();
-        assert_eq!(committed(&reports), [(A, 1)]);
-        let Some((A, Report::Page(page))) = reports.last() else { panic!("{reports:?}") };
-        let keys: Vec<_> = page.records.iter().map(|record| record.key.clone()).collect();
-        assert_eq!((keys, page.is_last), (vec![key(2)], false));
-    }
-
-    #[test]
-    fn a_failure_is_final_until_the_program_starts_again() {
-        let mut disk = Disk::with_faults(Faults { fails_at: Some(2), is_low: None });
-        disk.submit(A, 1, &batch(|it| it.put(b"s", b"1")));
-        disk.commit().unwrap();
-        for number in 2..4 {
-            disk.submit(A, number, &batch(|it| it.put(b"s", b"2")));
-            assert_eq!(disk.commit().unwrap_err(), Failed);
-            assert_eq!(disk.storage(), Storage::Failed);
-        }
-        disk.crash();
-        assert_eq!(disk.storage(), Storage::Ready);
-        assert_eq!(all(&disk), [(&b"s"[..], &b"1"[..])]);
-        assert!(disk.commit().is_ok());
-    }
-
-    #[test]
-    fn room_is_short_for_a_while() {
-        let mut disk = Disk::with_faults(Faults { fails_at: None, is_low: Some((2, 3)) });
-        let storages: Vec<_> = (0..5)
-            .map(|_| {
-                disk.commit().unwrap();
-                disk.storage()
-            })
-            .collect();
-        assert_eq!(storages, [Storage::Ready, Storage::Low, Storage::Low, Storage::Ready, Storage::Ready]);
-    }
-
-    #[test]
-    fn a_new_key_that_is_none_is_noticed() {
-        let mut disk = Disk::default();
-        disk.submit(A, 1, &batch(|it| it.put_new(b"m1", b"1")));
-        disk.crash();
-        disk.submit(A, 1, &batch(|it| it.put_new(b"m1", b"1")));
-        disk.submit(A, 2, &batch(|it| it.delete(b"m1")));
-        disk.commit().unwrap();
-        assert!(disk.misused().is_empty() && all(&disk).is_empty());
-        disk.submit(A, 2, &batch(|it| it.put_new(b"m1", b"1")));
-        disk.commit().unwrap();
-        assert!(disk.misused().is_empty());
-        disk.submit(A, 3, &batch(|it| it.put_new(b"m1", b"1")));
-        disk.commit().unwrap();
-        assert_eq!(disk.misused(), [b"m1"]);
-    }
-
-    #[test]
-    fn records_without_a_session_are_left_overs() {
-        let owner = |uid| Owner { slot: 1, uid };
-        let mut disk = Disk::default();
-        disk.submit(
-            A,
-            1,
-            &batch(|it| {
-                it.put(&Key::Session(owner(1)).to_bytes(), b"");
-                it.put(&Key::Message(owner(1), 1).to_bytes(), b"");
-                it.put(&Key::Message(owner(2), 1).to_bytes(), b"");
-                it.put(&Key::Retained(1, "a").to_bytes(), b"");
-            }),
-        );
-        disk.commit().unwrap();
-        assert_eq!(disk.left_overs(), [format!("{:?}", Some(Key::Message(owner(2), 1)))]);
-    }
-}
+mod tests;

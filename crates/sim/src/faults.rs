@@ -36,6 +36,14 @@ pub enum Sabotage {
     AcknowledgeEarly,
     /// It loses the record of a message.
     LoseRecord,
+    /// It takes the record of mail to another shard away before that one has filed what comes of it.
+    ForgetTransit,
+    /// It tries a commit that has failed once more, and takes what was lost for durable.
+    PretendToWrite,
+    /// It writes one half of a batch.
+    TearBatch,
+    /// It passes over a damaged record.
+    SkipDamage,
 }
 
 /// Sits between the broker and the world and does wrong now and then.
@@ -96,7 +104,11 @@ impl Saboteur {
             | Sabotage::DropRetainedMail
             | Sabotage::DropAcknowledgement
             | Sabotage::AcknowledgeEarly
-            | Sabotage::LoseRecord => false,
+            | Sabotage::LoseRecord
+            | Sabotage::ForgetTransit
+            | Sabotage::PretendToWrite
+            | Sabotage::TearBatch
+            | Sabotage::SkipDamage => false,
         };
         if !is_chance || !self.strikes() {
             written.extend_from_slice(packet);
@@ -160,6 +172,33 @@ impl Saboteur {
     /// Whether the record under `key` is lost.
     pub fn loses_record(&mut self, key: &[u8]) -> bool {
         self.sabotage == Sabotage::LoseRecord && key.starts_with(&[kind::MESSAGE]) && self.strikes()
+    }
+
+    /// Whether the durable record under `key` is taken away too early.
+    pub fn forgets_record(&mut self, key: &[u8]) -> bool {
+        self.sabotage == Sabotage::ForgetTransit && key.starts_with(&[kind::TRANSIT]) && self.strikes()
+    }
+
+    /// Whether a commit that fails is taken for done.
+    pub fn pretends_to_write(&mut self) -> bool {
+        self.sabotage == Sabotage::PretendToWrite && self.strikes()
+    }
+
+    /// Whether one half of the last batch is written; it counts as a deed if there is one.
+    pub fn tears_batches(&self) -> bool {
+        self.sabotage == Sabotage::TearBatch
+    }
+
+    /// Whether damaged records are passed over at all.
+    pub fn is_careless(&self) -> bool {
+        self.sabotage == Sabotage::SkipDamage
+    }
+
+    /// Whether a damaged record is passed over.
+    pub fn skips_damage(&mut self) -> bool {
+        let is_careless = self.is_careless();
+        self.deeds += u64::from(is_careless);
+        is_careless
     }
 
     fn strikes(&mut self) -> bool {

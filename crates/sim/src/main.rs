@@ -11,7 +11,7 @@ use std::{
 };
 
 use dunlin_sim::{
-    oracle::tally::{MINIMUMS_OF_MANY, Tally},
+    oracle::tally::{MINIMUMS_OF_MANY, RARE_MINIMUMS, Tally},
     run::{Options, Report, STEPS, run},
 };
 
@@ -22,6 +22,7 @@ cargo sim --seeds N             many runs, 200 if nothing is said
   --jobs J                      runs at a time (as many as there are cores)
   --steps K                     steps of a run
   --crashes                     all durable Servers crash now and then, not only half of them
+  --fails-at N                  the N-th operation of the disk fails, of a durable Server
   --tell                        with --seed: all that happened, also if all is well";
 
 /// What was asked for.
@@ -33,11 +34,13 @@ struct Command {
     steps: u64,
     is_telling: bool,
     is_crashing: bool,
+    fails_at: Option<u64>,
 }
 
 impl Command {
     fn options(&self) -> Options {
-        Options { steps: self.steps, is_crashing: self.is_crashing, ..Options::default() }
+        let (is_crashing, fails_at) = (self.is_crashing, self.fails_at);
+        Options { steps: self.steps, is_crashing, fails_at, ..Options::default() }
     }
 }
 
@@ -66,6 +69,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         steps: STEPS,
         is_telling: false,
         is_crashing: false,
+        fails_at: None,
     };
     while let Some(argument) = arguments.next() {
         if argument == "--tell" {
@@ -85,6 +89,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--seeds" => command.seeds = number()?,
             "--from" => command.from = number()?,
             "--jobs" => command.jobs = number()?.max(1),
+            "--fails-at" => command.fails_at = Some(number()?),
             "--steps" => command.steps = number()?,
             _ => return Err(format!("{argument} is not known")),
         }
@@ -125,8 +130,9 @@ fn run_many(command: &Command) -> bool {
     });
     let (tally, mut failed, _) = total.into_inner().expect("all runs are over");
     print_tally(&tally);
-    let minimums: Vec<_> =
-        MINIMUMS_OF_MANY.iter().map(|(what, count)| (*what, count * command.seeds / 2)).collect();
+    let many = MINIMUMS_OF_MANY.iter().map(|(what, count)| (*what, count * command.seeds / 2));
+    let rare = RARE_MINIMUMS.iter().map(|(what, count)| (*what, count * (command.seeds / 40) / 2));
+    let minimums: Vec<_> = many.chain(rare).collect();
     let short = if command.steps < STEPS { Vec::new() } else { tally.shortfalls(&minimums) };
     short.iter().for_each(|what| println!("too little happened: {what}"));
     failed.sort_unstable();
@@ -166,7 +172,8 @@ fn tell(report: &Report, command: &Command) {
     println!("\nseed {}: {} [{}]", report.seed, failure.promise, failure.clause);
     let steps = if command.steps == STEPS { String::new() } else { format!(" --steps {}", command.steps) };
     let crashes = if command.is_crashing { " --crashes" } else { "" };
-    println!("again: cargo sim --seed {}{steps}{crashes}", report.seed);
+    let fails_at = command.fails_at.map(|number| format!(" --fails-at {number}")).unwrap_or_default();
+    println!("again: cargo sim --seed {}{steps}{crashes}{fails_at}", report.seed);
 }
 
 fn print_tally(tally: &Tally) {

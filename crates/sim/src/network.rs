@@ -119,6 +119,17 @@ impl Network {
         link.up.drain(..count).collect()
     }
 
+    /// What the Server could read.
+    pub fn peek(&self, link: LinkId) -> impl Iterator<Item = u8> + '_ {
+        self.links.get(&link).into_iter().flat_map(|link| link.up.iter().copied())
+    }
+
+    /// Bytes that the Server has read are given back: it reads them once more.
+    pub fn give_back(&mut self, link: LinkId, bytes: &[u8]) {
+        let Some(link) = self.links.get_mut(&link) else { return };
+        bytes.iter().rev().for_each(|&byte| link.up.push_front(byte));
+    }
+
     /// Bytes that the Server's socket takes now.
     #[must_use]
     pub fn room(&self, link: LinkId) -> usize {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_broker::limits::Settings;
 use dunlin_packet::qos::QoS;
 
-use crate::random::Random;
+use crate::{disk::Faults, random::Random};
 
 /// The conditions of one run.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Plan {
     pub commits_a_crash: u64,
     /// Whether the Server crashes now and then; only a durable one does.
     pub is_crashing: bool,
+    /// What its disk is like.
+    pub faults: Faults,
     /// Percent of acts that end a connection.
     pub churn_percent: u64,
 }
@@ -46,10 +48,12 @@ impl Plan {
         let rounds = random.between(4, 16);
         let settings = Arc::new(settings(random));
         let is_crashing = settings.is_durable && random.once_in(2);
+        let faults = if settings.is_durable { Faults::choose(random) } else { Faults::default() };
         Self {
             shards: random.between(1, 5) as usize,
             settings,
             is_crashing,
+            faults,
             clients: random.between(4, 14) as usize,
             steps_a_round: steps / rounds,
             rounds,
@@ -85,6 +89,7 @@ fn settings(random: &mut Random) -> Settings {
         connect_packet_size_max: 4_096,
         is_durable: random.once_in(2),
         queue_memory_bytes_max: random.pick(&[500, 20_000, 1 << 20]),
+        close_refused_3x: random.once_in(2),
         ..Settings::default()
     };
     if is_poor {

@@ -12,6 +12,7 @@ use dunlin_broker::input::Input;
 use dunlin_packet::{reason_code::ReasonCode, version::ProtocolVersion};
 
 use crate::{
+    doom::Way,
     faults::{Sabotage, Saboteur},
     network::LinkId,
     oracle::{
@@ -34,14 +35,24 @@ pub struct Options {
     pub is_telling: bool,
     /// Whether every durable Server crashes now and then, and not only every other one.
     pub is_crashing: bool,
+    /// This operation of the disk fails; only a durable Server has one.
+    pub fails_at: Option<u64>,
 }
 
 /// Steps of a run of the usual length.
 pub const STEPS: u64 = 30_000;
 
+impl Options {
+    /// A run of the usual length of a broker that nobody spoils.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false, fails_at: None }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { steps: STEPS, sabotage: None, is_telling: false, is_crashing: false }
+        Self::new()
     }
 }
 
@@ -60,6 +71,8 @@ pub struct Report {
     pub conditions: String,
     /// How often the broker did wrong on purpose.
     pub deeds: u64,
+    /// Commits and readings of the disk, if the Server has one.
+    pub operations: u64,
 }
 
 /// Runs `seed`. A panic is a failure like any other.
@@ -68,6 +81,9 @@ pub fn run(seed: u64, options: Options) -> Report {
     let trace = if options.is_telling { Trace::telling() } else { Trace::silent() };
     let mut world = World::new(seed, options.steps, trace);
     world.plan.is_crashing |= options.is_crashing && world.plan.settings.is_durable;
+    if let Some(operation) = options.fails_at.filter(|_| world.plan.settings.is_durable) {
+        world.disk.fail_at(operation);
+    }
     world.saboteur = options.sabotage.map(|(sabotage, times)| Saboteur::new(sabotage, times, seed));
     let outcome = caught(|| world.live(options.steps));
     let failure = match outcome {
@@ -80,7 +96,8 @@ pub fn run(seed: u64, options: Options) -> Report {
     let plan = world.plan();
     let conditions = format!("{} shards, {} Clients, {:?}", plan.shards, plan.clients, plan.settings);
     let deeds = world.saboteur.as_ref().map_or(0, |saboteur| saboteur.deeds);
-    Report { seed, failure, tally, trace: world.trace, conditions, deeds }
+    let operations = if world.plan.settings.is_durable { world.disk.operations() } else { 0 };
+    Report { seed, failure, tally, trace: world.trace, conditions, deeds, operations }
 }
 
 /// A run in which nothing happened proves nothing.
@@ -136,6 +153,7 @@ impl World {
     /// The first promise that is broken.
     pub fn live(&mut self, steps: u64) -> Check {
         let mut left = steps;
+        self.expects_failure();
         for _ in 0..self.plan.rounds {
             let steps = self.plan.steps_a_round.min(left);
             left -= steps;
@@ -151,18 +169,17 @@ impl World {
 
     /// Everything under way arrives and is answered; then nothing may be owed.
     fn rest(&mut self) -> Check {
-        self.crash()?;
-        self.settle()?;
-        let mut resting: BTreeSet<LinkId> =
-            self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link)).collect();
-        resting.extend(self.rogues.iter().copied());
-        if let Some(link) = self.lobby.guests().find(|link| resting.contains(link)) {
-            return broken(
-                "MQTT-3.1.4-1",
-                format!("{link} waits in the lobby for ever"),
-                &[&link.to_string()],
-            );
+        while self.doom.is_some() {
+            self.rest_without_disk()?;
+            self.crash()?;
+            self.settle()?;
         }
+        self.settle()?;
+        if self.doom.is_some() {
+            return self.rest();
+        }
+        let resting = self.resting();
+        self.check_lobby(&resting)?;
         self.oracle.rests(&resting)?;
         for (index, desk) in self.desks.iter().enumerate() {
             self.oracle.checks_timeout(index, desk.next_timeout())?;
@@ -172,6 +189,39 @@ impl World {
             [] => Ok(()),
             left => broken("4.1", format!("left on the disk: {}", left.join(", ")), &[]),
         }
+    }
+
+    /// If the disk is to fail it fails now. What needs no disk goes on: then nothing of that may be owed.
+    fn rest_without_disk(&mut self) -> Check {
+        if !self.doom.as_ref().is_some_and(|doom| doom.way == Way::Failure) {
+            return Ok(());
+        }
+        self.commit()?;
+        if !self.disk.has_failed() {
+            return Ok(());
+        }
+        self.settle()?;
+        let resting = self.resting();
+        self.check_lobby(&resting)?;
+        self.oracle.tally.count("rests without disk");
+        self.oracle.rests(&resting)
+    }
+
+    /// The connections whose Clients answer everything.
+    fn resting(&self) -> BTreeSet<LinkId> {
+        let clients = self.clients.iter().filter_map(|client| Some(client.attached.as_ref()?.link));
+        clients.chain(self.rogues.iter().copied()).collect()
+    }
+
+    fn check_lobby(&self, resting: &BTreeSet<LinkId>) -> Check {
+        if let Some(link) = self.lobby.guests().find(|link| resting.contains(link)) {
+            return broken(
+                "MQTT-3.1.4-1",
+                format!("{link} waits in the lobby for ever"),
+                &[&link.to_string()],
+            );
+        }
+        Ok(())
     }
 
     /// Lets everything happen that can happen without anybody doing anything new.
@@ -213,6 +263,8 @@ impl World {
 
     /// Everybody comes back and gets what waits; then everybody leaves for good, and nothing is left.
     fn last_day(&mut self) -> Check {
+        self.disk.make_room();
+        self.tell_storage();
         self.reveal_all();
         self.settle()?;
         for index in 0..self.clients.len() {
@@ -226,14 +278,29 @@ impl World {
         if self.random.once_in(6) {
             return self.stop();
         }
+        // If the Server crashes meanwhile, some of it has to be done again.
+        loop {
+            let crashes = self.oracle.tally.of("crashes");
+            self.end_all(judge)?;
+            if self.oracle.tally.of("crashes") == crashes {
+                return self.take_census();
+            }
+        }
+    }
+
+    /// The judge ends all Sessions, and all Retained Messages.
+    fn end_all(&mut self, judge: usize) -> Check {
+        if self.clients[judge].attached.is_none() {
+            self.with_client(judge, |judge, scene| judge.connect(scene, true));
+            self.rest()?;
+        }
         self.sweep(judge)?;
         self.with_client(judge, |judge, scene| judge.clear_retained(scene));
         self.rest()?;
         self.with_client(judge, |judge, scene| {
             judge.disconnect(scene, ReasonCode::NORMAL_DISCONNECTION, None)
         });
-        self.rest()?;
-        self.take_census()
+        self.rest()
     }
 
     fn reveal_all(&mut self) {
@@ -291,9 +358,9 @@ impl World {
                 return broken("MQTT-4.1.0-2", promise, &[]);
             }
         }
-        match self.disk.records() {
-            0 => Ok(()),
-            count => broken("MQTT-4.1.0-2", format!("all is over, but {count} records are left"), &[]),
+        match &self.disk.names(self.has_stray_bodies)[..] {
+            [] => Ok(()),
+            left => broken("MQTT-4.1.0-2", format!("all is over, but there are {}", left.join(", ")), &[]),
         }
     }
 

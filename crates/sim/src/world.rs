@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, ConnectRequest, Input},
-    records::key::Key,
+    input::{Arrival, Cause, ConnectRequest, Input, Storage},
     routing::{interest::Interest, interests::Interests},
     slot::home_of,
 };
@@ -46,6 +45,12 @@ pub struct World {
     pub(crate) desks: Vec<Desk>,
     pub(crate) disk: Disk,
     pub(crate) doom: Option<Doom>,
+    /// What the shards were told of the disk.
+    pub(crate) told: Storage,
+    /// A change of the number of shards was cut short and taken back.
+    pub(crate) has_stray_bodies: bool,
+    /// When the Server was last noted to run, in milliseconds of virtual time.
+    pub(crate) alive_ms: u64,
     pub(crate) clients: Vec<Client>,
     pub(crate) rogues: BTreeSet<LinkId>,
     pub(crate) last_number: u64,
@@ -60,9 +65,11 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Plan::new(&mut random.fork(), steps);
         let desks = Self::fresh_desks(&plan, &mut random);
-        let oracle = Oracle::new(Arc::clone(&plan.settings), plan.shards);
+        let mut oracle = Oracle::new(Arc::clone(&plan.settings), plan.shards);
+        oracle.kept = desks.first().map(|desk| Arc::clone(&desk.kept));
         let clients = (0..plan.clients).map(|number| Client::new(number, &mut random, &plan)).collect();
         let now_ms = 1_700_000_000_000 + random.below(1 << 36);
+        let disk = Disk::with_faults(plan.faults.clone());
         Self {
             plan,
             now_ms,
@@ -73,8 +80,11 @@ impl World {
             network: Network::default(),
             lobby: Lobby::default(),
             desks,
-            disk: Disk::default(),
+            disk,
             doom: None,
+            told: Storage::Ready,
+            has_stray_bodies: false,
+            alive_ms: now_ms,
             clients,
             rogues: BTreeSet::new(),
             last_number: 0,
@@ -130,11 +140,7 @@ impl World {
             2 => self.some_client_reads()?,
             3 => self.somebody_acts(),
             4 => self.network_fails(),
-            5 if self.doom.is_none() => {
-                self.commit()?;
-                self.tempt_fate();
-            }
-            5 => {}
+            5 => self.commit_or_not()?,
             _ => self.time_passes(),
         }
         self.meets_doom()
@@ -150,6 +156,9 @@ impl World {
     /// Lets `ms` milliseconds pass.
     pub fn pass(&mut self, ms: u64) {
         self.now_ms += ms;
+        if self.doom.is_none() && self.now_ms - self.alive_ms >= ALIVE_MS {
+            self.alive_ms = self.now_ms;
+        }
         for index in 0..self.clients.len() {
             self.with_client(index, Client::keep_alive);
         }
@@ -325,35 +334,28 @@ impl World {
         Ok(())
     }
 
-    /// What is pending becomes durable.
-    pub(crate) fn commit(&mut self) -> Check {
-        let Ok(reports) = self.disk.commit() else { return Ok(()) };
-        if !reports.is_empty() {
-            self.trace.note(|| format!("the disk commits: {reports:?}"));
-        }
-        for (shard, report) in reports {
-            self.desks[shard.index()].reports.push_back(report);
-        }
-        match self.disk.misused() {
-            [] => Ok(()),
-            [key, ..] => broken("none", format!("{:?} was used before", Key::decode(key)), &[]),
-        }
-    }
-
     fn report(&mut self, index: usize) -> Check {
         let Some(report) = self.desks[index].reports.pop_front() else { return Ok(()) };
         self.trace.note(|| format!("shard {index} < {report:?}"));
         let input = match report {
             Report::Committed { number } => Input::Committed { batch: number },
             Report::Page(page) => Input::Page(page),
+            Report::State(storage) => {
+                self.oracle.storage_is(index, storage);
+                self.call(index, Input::Storage(storage), None)?;
+                return self.oracle.has_heard_of_storage(index);
+            }
         };
         self.call(index, input, None)
     }
 
     fn let_in(&mut self, index: usize) -> Check {
-        let Some((link, request, unread)) = self.desks[index].arrivals.pop_front() else { return Ok(()) };
+        let Some((link, request, mut unread)) = self.desks[index].arrivals.pop_front() else { return Ok(()) };
         if self.random.once_in(2) {
             self.hear_out(index, &request.client_id)?;
+        }
+        if self.oracle.is_short(index) {
+            self.network.give_back(link, &std::mem::take(&mut unread));
         }
         let request: ConnectRequest = *request;
         let (version, client_id) = (request.version, request.client_id.clone());
@@ -387,7 +389,12 @@ impl World {
             true => self.random.between(1, 30),
             false => 1 << 20,
         };
-        let bytes = self.network.read(link, max as usize);
+        // Where messages may be refused, packets come one by one: then it is known which, and what comes behind.
+        let max = match self.oracle.is_short(index) {
+            true => self.oracle.to_next_packet(link, self.network.peek(link)).min(max as usize),
+            false => max as usize,
+        };
+        let bytes = self.network.read(link, max);
         self.trace.mix_bytes(&bytes);
         if self.trace.is_telling() {
             let version = self.seat(index, id).version;
@@ -485,7 +492,7 @@ impl World {
 
     /// The shard's turn ends: mail leaves, sockets are written, closed ones are closed.
     pub(crate) fn flush(&mut self, index: usize) -> Check {
-        self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
+        let has_batch = self.disk.take(ShardId(index as u8), &mut self.desks[index].outbox);
         if let Some(saboteur) = &mut self.saboteur {
             let taken = self.disk.lose(ShardId(index as u8), |key| saboteur.loses_record(key));
             let early = taken.filter(|_| saboteur.acknowledges_early());
@@ -502,6 +509,9 @@ impl World {
         }
         if self.desks.iter().all(|desk| desk.inbox.is_empty()) {
             self.oracle.is_quiet();
+        }
+        if has_batch {
+            self.seals();
         }
         Ok(())
     }
@@ -552,3 +562,6 @@ impl World {
         }
     }
 }
+
+/// How often it is noted that the Server runs, in milliseconds.
+pub(crate) const ALIVE_MS: u64 = 30_000;

@@ -78,6 +78,7 @@ impl State {
         } else if let Some(batch) = self.filing.end_of(key) {
             self.hold_connack(id, batch, out);
         }
+        self.tell_arrival(now, id, session_present);
         self.arm_keep_alive(now, id);
         self.limit_stay(now, id, valid_for);
         self.tell_presence(now, index, true, out);
@@ -240,6 +241,10 @@ fn connection_of(
         last_packet: now,
         keep_alive_at: None,
         extras,
+        peer: request.peer,
+        user_name: request.user_name,
+        connected_at: now,
+        keep_alive_s,
         serial: 0,
         held: 0,
         held_publishes: 0,

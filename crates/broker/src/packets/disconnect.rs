@@ -27,6 +27,10 @@ impl State {
             ReasonCode::Success => WillFate::Discarded, // [MQTT-3.14.4-3] [MQTT3-3.14.4-3]
             _ => WillFate::Sent,
         };
+        match packet.reason_code {
+            ReasonCode::Success => self.tell_departure(now, id, &"DISCONNECT"),
+            code => self.tell_departure(now, id, &format_args!("DISCONNECT with {code}")),
+        }
         out.closings.push(id);
         self.end_connection(now, id, fate, out);
         Flow::Ended

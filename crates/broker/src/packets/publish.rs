@@ -38,6 +38,7 @@ impl State {
             Ok(decoded) => decoded,
             Err(error) => return self.fault(now, id, error.reason_code(), &error.to_string(), out),
         };
+        self.counters.payload_bytes_received += publish.payload.len() as u64;
         if let Err((code, reason)) = self.check_offered(&publish) {
             return self.fault(now, id, code, reason, out);
         }
@@ -242,13 +243,15 @@ impl State {
         if code != ReasonCode::NotAuthorized {
             tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
         }
-        if !connection.version.has_properties() && !is_quiet {
-            return self.fault(now, id, code, code.name(), out);
-        }
-        if connection.version.has_properties()
+        let is_told = connection.version.has_properties();
+        if (is_told || !is_quiet)
             && let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id)
         {
-            session.inbound.refuse(packet_id); // [MQTT-4.3.3-9]
+            // Sent again, also on another connection, it is a new message. [MQTT-4.3.3-9]
+            session.inbound.refuse(packet_id);
+        }
+        if !is_told && !is_quiet {
+            return self.fault(now, id, code, code.name(), out);
         }
         self.acknowledge(id, publish.qos, publish.packet_id, code, false, out);
         Flow::Open

@@ -8,6 +8,7 @@ use dunlin_packet::{
 use foldhash::HashMap;
 
 use crate::{
+    inspect::answer::GroupReport,
     permissions::Permissions,
     routing::group_mail::{GroupName, Member},
     subscriptions::{Subscriptions, subscription::Subscription},
@@ -149,6 +150,20 @@ impl Groups {
         let mut found = std::mem::take(&mut self.found);
         self.filters.matches(topic_name, &mut |_, index, _| found.push(index.0));
         found
+    }
+
+    /// The groups that get a message, with the number of their members.
+    pub(crate) fn reports(&self, topic_name: TopicName<'_>) -> Vec<GroupReport> {
+        let mut reports = Vec::new();
+        self.filters.matches(topic_name, &mut |_, index, _| {
+            let Some(Some(group)) = self.groups.get(index.0 as usize) else { return };
+            reports.push(GroupReport {
+                topic_filter: group.name.as_str().into(),
+                members: group.members.len(),
+                connected: group.members.iter().filter(|entry| entry.is_online).count(),
+            });
+        });
+        reports
     }
 
     pub(crate) fn give_back(&mut self, mut found: Vec<u32>) {

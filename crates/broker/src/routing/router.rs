@@ -157,7 +157,7 @@ impl State {
             self.retained.remove(topic_name)
         } else if self.has_room_for_retained(&message) {
             self.retained_bytes += message.size() as u64;
-            if self.settings.is_durable {
+            if self.is_filed(topic_name) {
                 out.batch.put_retained(slot, &message, publisher.as_ref());
             }
             let publisher = self.publishers.add(publisher);
@@ -180,9 +180,14 @@ impl State {
     }
 
     fn unfile_retained(&mut self, slot: u16, topic_name: TopicName<'_>, out: &mut Outbox) {
-        if self.settings.is_durable {
+        if self.is_filed(topic_name) {
             out.batch.delete_record(Key::Retained(slot, topic_name.as_str()));
         }
+    }
+
+    /// Whether the Retained Message of a topic survives the program. What the Server says of itself is said anew.
+    fn is_filed(&self, topic_name: TopicName<'_>) -> bool {
+        self.settings.is_durable && !topic_name.as_str().starts_with("$SYS/")
     }
 
     fn has_room_for_retained(&self, message: &Message) -> bool {

@@ -38,6 +38,11 @@ impl Filing {
         self.last
     }
 
+    /// Makes sure that no number is given again that was given up to this moment.
+    pub(crate) fn note_time(&mut self, moment: Instant) {
+        self.note_number(moment.as_ms() << 16 | 0xffff);
+    }
+
     /// Makes sure that `number` is not given again.
     pub(crate) fn note_number(&mut self, number: u64) {
         self.last = self.last.max(number);

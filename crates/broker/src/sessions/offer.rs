@@ -141,13 +141,20 @@ impl State {
         } else {
             write_publish(connection, id, &publication.view, hop, target.identifiers.as_slice(), now, out)
         };
-        self.count_sent(now, target.session, is_written);
+        self.count_sent(now, target.session, publication.view.payload.len(), is_written);
         is_written
     }
 
-    pub(crate) fn count_sent(&mut self, now: Instant, index: SessionIndex, is_written: bool) {
+    pub(crate) fn count_sent(
+        &mut self,
+        now: Instant,
+        index: SessionIndex,
+        payload_bytes: usize,
+        is_written: bool,
+    ) {
         if is_written {
             self.counters.publishes_sent += 1;
+            self.counters.payload_bytes_sent += payload_bytes as u64;
         } else {
             self.note_drop(now, index, DropCause::TooLarge);
         }

@@ -218,7 +218,7 @@ impl State {
         let view = delivery.message.view();
         let index = connection.session;
         let is_written = write_publish(connection, id, &view, hop, identifiers, now, out);
-        self.count_sent(now, index, is_written);
+        self.count_sent(now, index, view.payload.len(), is_written);
         is_written
     }
 

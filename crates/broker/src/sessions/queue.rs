@@ -125,6 +125,16 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Bytes of what waits in memory, as the limits count them.
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Messages and bytes that wait on the disk only.
+    pub(crate) fn on_disk(&self) -> (u64, u64) {
+        self.tail.as_ref().map_or((0, 0), |tail| (u64::from(tail.messages), tail.bytes))
+    }
+
     pub(crate) fn tail(&mut self) -> Option<&mut Tail> {
         self.tail.as_deref_mut()
     }

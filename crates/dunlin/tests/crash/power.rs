@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     fs,
-    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     time::UNIX_EPOCH,
@@ -91,7 +91,10 @@ impl Disk {
             Ok(text) => text.lines().map(Entry::parse).collect(),
             Err(_) => Vec::new(), // never synced
         };
-        for entry in current.cloned().unwrap_or_else(synced) {
+        let mut entries: Vec<Entry> = current.cloned().unwrap_or_else(synced);
+        // The layer writes down names only; a socket has nothing that could be lost.
+        entries.retain(|entry| entry.name != "admin.sock");
+        for entry in entries {
             let to = to.join(&entry.name);
             match entry.is_folder {
                 true => self.restore_folder(&entry.identity, now, &to, random),
@@ -166,11 +169,13 @@ impl Entry {
     }
 }
 
+/// All files and folders; a socket has nothing that could be lost.
 fn entries(folder: &Path) -> Vec<Entry> {
     let mut entries: Vec<Entry> = fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("a folder can be read"))
+        .filter(|entry| !entry.file_type().expect("it has a type").is_socket())
         .map(|entry| {
-            let entry = entry.expect("a folder can be read");
             let name = entry.file_name().into_string().expect("names are UTF-8");
             Entry { is_folder: entry.path().is_dir(), identity: identity(&entry.path()), name }
         })

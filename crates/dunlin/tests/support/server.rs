@@ -143,6 +143,11 @@ impl Server {
         self.folder.path()
     }
 
+    /// The data folder of the program.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// A raw Network Connection on which nothing was sent.
     pub(crate) fn raw(&self) -> Raw {
         Raw::open(self.address)

@@ -35,6 +35,8 @@ pub struct Config {
     pub rights: RightsConfig,
     /// `[storage]`
     pub storage: StorageConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
     /// `[log]`
     pub log: LogConfig,
 }
@@ -66,7 +68,7 @@ pub struct StorageConfig {
 }
 
 /// The process as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Number of shards, 1 to 64; 0 is one for each core.
     pub shards: u8,
@@ -74,6 +76,15 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Whether strangers may connect from other machines without saying who they are.
     pub allow_anonymous_public: bool,
+    /// Seconds between two publications of the topics below `$SYS`; 0 is none.
+    pub sys_interval_s: u32,
+}
+
+/// The operator's door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// The path of the socket; empty for none, nothing for the usual place.
+    pub socket: Option<PathBuf>,
 }
 
 /// Where Clients come in.
@@ -189,8 +200,15 @@ impl Default for Config {
             login: LoginConfig::default(),
             rights: RightsConfig::default(),
             storage: StorageConfig::default(),
+            admin: AdminConfig::default(),
             log: LogConfig::default(),
         }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { shards: 0, data_dir: None, allow_anonymous_public: false, sys_interval_s: 10 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! All settings of the Server: their names, units, defaults and bounds. One list feeds reader and handbook.
 
+mod admin;
 mod auth;
 mod limits;
 mod listener;
@@ -17,7 +18,7 @@ use dunlin_broker::limits::OverflowRule;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 10] = [
+pub(super) const TABLES: [Table; 11] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
@@ -41,6 +42,7 @@ pub(super) const TABLES: [Table; 10] = [
     one("rights", rights::SETTINGS),
     one("limits", limits::SETTINGS),
     one("storage", storage::SETTINGS),
+    one("admin", admin::SETTINGS),
     one("log", log::SETTINGS),
 ];
 

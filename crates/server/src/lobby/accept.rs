@@ -47,6 +47,7 @@ struct Porter {
 impl Porter {
     fn let_in(&mut self, accepted: Accepted, listener: &Listener) {
         let address = accepted.peer.ip();
+        self.desk.husks.free();
         let half_open = &self.desk.half_open;
         let is_proxy = self.door.trusts(address);
         let permit = if is_proxy { half_open.enter_as_proxy(address) } else { half_open.enter(address) };

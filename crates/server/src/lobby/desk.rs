@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dunlin_auth::chains::Chains;
 use dunlin_broker::limits::Settings;
 
-use crate::{seats::Seats, shard::mailbox::Post};
+use crate::{husks::Husks, seats::Seats, shard::mailbox::Post};
 
 use super::{half_open::HalfOpen, refusals::Refusals};
 
@@ -18,6 +18,8 @@ pub(crate) struct Desk {
     pub(crate) chains: Arc<Chains>,
     /// The way to the shards.
     pub(crate) post: Arc<Post>,
+    /// What comes back from the shards.
+    pub(crate) husks: Arc<Husks>,
     /// How many Clients there may be.
     pub(crate) seats: Arc<Seats>,
     /// Who is in the lobby.

@@ -45,6 +45,12 @@ impl HalfOpen {
         Arc::new(Self { inner: Mutex::default(), max: max as usize, per_address_max })
     }
 
+    /// How many have been let in so far, and how many are there now.
+    pub(crate) fn figures(&self) -> (u64, usize) {
+        let inner = self.lock();
+        (inner.entered, inner.by_age.len())
+    }
+
     /// Lets one in, unless its address has too many there. If the lobby is full, the oldest must leave:
     /// whoever connects in earnest is through before that.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {

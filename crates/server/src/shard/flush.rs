@@ -23,6 +23,9 @@ impl<M: Machine> Turns<M> {
         loop {
             self.submit();
             self.send_mail();
+            for answered in self.outbox.answers.drain(..) {
+                self.questions.answered(answered, self.traffic);
+            }
             self.write_dirty();
             for connection in std::mem::take(&mut self.outbox.closings) {
                 self.end(connection);
@@ -73,6 +76,7 @@ impl<M: Machine> Turns<M> {
         }
         match slot.write(pending, &mut self.scratch) {
             Writing::Took(count) => {
+                self.traffic.bytes_sent += count as u64;
                 let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
                 if slot.is_paused && self.outbox.backlog(connection) <= self.around.backlog_max {
                     slot.is_paused = false;

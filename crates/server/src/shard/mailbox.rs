@@ -25,7 +25,7 @@ use smallvec::SmallVec;
 
 use dunlin_auth::chain::Exchange;
 
-use super::admission::Admission;
+use super::{admission::Admission, asking::Asking};
 
 /// The mailboxes of all shards.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct Contents {
     pub(crate) admissions: Vec<Admission>,
     /// What the providers said about connected Clients.
     pub(crate) answers: Vec<Answer>,
+    /// What operators ask.
+    pub(crate) questions: Vec<Asking>,
     /// What the storage has to say.
     pub(crate) storage: Vec<StorageNews>,
     /// All shards are restored: time to settle, with the last moment at which the Server is known to have run.
@@ -213,6 +215,11 @@ impl Post {
     /// Tells a shard what the providers said.
     pub(crate) fn answer(&self, shard: ShardId, answer: Answer) {
         self.post(shard, |contents| contents.answers.push(answer));
+    }
+
+    /// Asks a shard for an operator.
+    pub(crate) fn ask(&self, shard: ShardId, asking: Asking) {
+        self.post(shard, |contents| contents.questions.push(asking));
     }
 
     /// Tells a shard what the storage has to say.

@@ -21,7 +21,10 @@ use dunlin_broker::{
 };
 use dunlin_store::store::{Store, StoreError};
 
-use crate::{clock::Clock, storage::LastRun};
+use crate::{
+    clock::{ALIVE_TIME, Clock},
+    storage::LastRun,
+};
 
 use super::recovery::{Progress, RecoveryError, body, restore};
 
@@ -72,7 +75,7 @@ fn deliver_transits(
         shards.push((shard, outbox));
     }
     exchange(store, now, &mut shards)?;
-    let last_alive = last_run.alive.unwrap_or(now);
+    let last_alive = last_run.alive.map_or(now, |alive| alive + ALIVE_TIME);
     shards.iter_mut().for_each(|(shard, outbox)| shard.settle(now, last_alive, outbox));
     exchange(store, now, &mut shards)?;
     Ok(())

@@ -109,6 +109,7 @@ impl Bench {
             post: Arc::clone(&post),
             neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start(),
+            husks: Arc::default(),
             seats: Arc::clone(&seats),
             providers,
             counts: Arc::new(Counts::default()),

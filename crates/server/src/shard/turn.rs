@@ -21,15 +21,21 @@ use mio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::{
-    clock::Clock, counts::Counts, lobby::reauthentication::Reauthentication, seats::Seats,
+    clock::Clock,
+    counts::Counts,
+    husks::{Husk, Husks},
+    lobby::reauthentication::Reauthentication,
+    seats::Seats,
     shard::admission::Admission,
 };
 
 use super::{
+    asking::Traffic,
     connection_io::{Connections, READ_BYTES},
     mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
     neighbours::Neighbours,
     poller::{Poller, Ready as ReadySocket, Registrar},
+    questions::Questions,
     socket_io::Reading,
     storage::{Ready, StorageLink},
 };
@@ -73,6 +79,8 @@ pub(crate) struct Surroundings {
     pub(crate) neighbours: Arc<Neighbours>,
     /// The time.
     pub(crate) clock: Clock,
+    /// What goes back to the lobby.
+    pub(crate) husks: Arc<Husks>,
     /// Where connections are counted.
     pub(crate) seats: Arc<Seats>,
     /// Who asks the providers.
@@ -124,6 +132,9 @@ pub(crate) struct Turns<M> {
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
     /// What the providers remember of Clients that may authenticate again.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
+    /// What operators ask.
+    pub(super) questions: Questions,
+    pub(super) traffic: Traffic,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
     /// What TLS and WebSocket need while they read and write.
@@ -169,6 +180,8 @@ impl<M: Machine> Turns<M> {
             drained: Vec::new(),
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
+            questions: Questions::default(),
+            traffic: Traffic::default(),
             buffer: vec![0; READ_BYTES].into(),
             scratch: Scratch::default(),
             is_kept_back: false,
@@ -206,6 +219,10 @@ impl<M: Machine> Turns<M> {
         let is_settling = self.settle_restored();
         self.read_ready();
         self.handle_timeout();
+        // One in each turn, so that questions never take a turn for themselves.
+        if let Some(asked) = self.questions.next() {
+            self.tell(None, Input::Asked(Box::new(asked)));
+        }
         self.flush();
         if is_settling {
             self.around.tell_startup(Ready::Settled);
@@ -242,6 +259,7 @@ impl<M: Machine> Turns<M> {
         (has_sockets && !self.is_waiting())
             || !self.inbox.letters.is_empty()
             || !self.drained.is_empty()
+            || self.questions.has_work()
             || self.settle.is_some()
     }
 
@@ -278,6 +296,7 @@ impl<M: Machine> Turns<M> {
         }
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
+        self.questions.add(self.inbox.questions.drain(..));
         for answer in std::mem::take(&mut self.inbox.answers) {
             self.answered(answer);
         }
@@ -344,8 +363,12 @@ impl<M: Machine> Turns<M> {
         if let Some(exchange) = exchange {
             self.exchanges.insert(connection, exchange);
         }
+        self.traffic.bytes_received += unread.len() as u64;
         self.outbox.open(connection);
-        let arrival = Box::new(Arrival { connection, request: *request, unread });
+        let mut husk = Husk { request, unread };
+        let (request, unread) = (husk.take_out(), husk.unread.clone());
+        self.around.husks.add(husk);
+        let arrival = Box::new(Arrival { connection, request, unread });
         self.tell(Some(connection), Input::Arrived(arrival));
     }
 
@@ -453,6 +476,7 @@ impl<M: Machine> Turns<M> {
 
     /// Hands what was read to the broker; `was_full` if it was all that may be read at once.
     fn received(&mut self, connection: ConnectionId, count: usize, was_full: bool) {
+        self.traffic.bytes_received += count as u64;
         let began = (count >= LOOK_BYTES).then(Monotonic::now);
         let input = Input::Received { connection, bytes: &self.buffer[..count] };
         if !handle(&mut self.machine, self.now, input, &mut self.outbox) {

@@ -82,7 +82,7 @@ impl Oracle {
             let is_kept = |number: &usize| !self.messages.get(*number).payload.is_empty();
             let is_sure = |number: &usize| {
                 let accept = self.messages.get(*number);
-                is_kept(number) && accept.is_sure && !accept.has_expired(self.moment.now_ms)
+                is_kept(number) && accept.is_sure && !accept.has_expired(self.latest_ms)
             };
             most += usize::from(current.iter().any(is_kept));
             least += usize::from(!current.is_empty() && current.iter().all(is_sure));

@@ -108,6 +108,10 @@ pub struct Connection {
     pub pubrels_resent: usize,
     /// An authentication exchange is under way (4.12.1).
     pub is_reauthenticating: bool,
+    /// The disk has failed, and what it waits for never comes.
+    pub may_be_cut: bool,
+    /// It must be closed: a message was refused, and there is no other way to say so.
+    pub is_refused: bool,
     /// The Will of CONNECT, until the Session takes it.
     pub will: Option<Will>,
 }
@@ -142,10 +146,10 @@ pub struct Owed {
     pub pubacks: VecDeque<OwedAck>,
     /// PUBRECs. [MQTT-4.6.0-3]
     pub pubrecs: VecDeque<OwedAck>,
-    /// PUBRELs, and whether the identifier is in use. [MQTT-4.6.0-4]
-    pub pubrels: VecDeque<(PacketId, bool)>,
-    /// PUBCOMPs, and whether the identifier was in use.
-    pub pubcomps: VecDeque<(PacketId, bool)>,
+    /// PUBRELs. [MQTT-4.6.0-4]
+    pub pubrels: VecDeque<OwedRelease>,
+    /// PUBCOMPs.
+    pub pubcomps: VecDeque<OwedRelease>,
     /// SUBACKs.
     pub subacks: BTreeMap<PacketId, OwedCodes>,
     /// UNSUBACKs.
@@ -163,6 +167,19 @@ pub struct OwedAck {
     pub accept: Option<usize>,
     /// The Reason Code it is refused with; none if it is not.
     pub refusal: Option<ReasonCode>,
+    /// When it was asked for.
+    pub asked: Tick,
+}
+
+/// A PUBREL or PUBCOMP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwedRelease {
+    /// The Packet Identifier.
+    pub packet_id: PacketId,
+    /// Whether it is, or was, in use.
+    pub is_known: bool,
+    /// When it was asked for.
+    pub asked: Tick,
 }
 
 /// The answer to a SUBSCRIBE or UNSUBSCRIBE.
@@ -211,6 +228,8 @@ impl Connection {
             to_resend: Vec::new(),
             pubrels_resent: 0,
             is_reauthenticating: false,
+            may_be_cut: false,
+            is_refused: false,
             will: None,
         }
     }
@@ -219,6 +238,14 @@ impl Connection {
     #[must_use]
     pub fn is_rogue(&self) -> bool {
         matches!(self.role, Role::Rogue(_))
+    }
+
+    /// A message was refused: more than the Receive Maximum are none too many then.
+    pub fn is_spared(&mut self) {
+        let is_about = |misdeed: &Misdeed| misdeed.codes.contains(&ReasonCode::ReceiveMaximumExceeded);
+        if matches!(&self.role, Role::Rogue(misdeed) if is_about(misdeed)) {
+            self.role = Role::Right;
+        }
     }
 
     /// Whether the next packet of the Client is beyond what it may send.
@@ -251,8 +278,8 @@ impl Owed {
         let packet = |name: &str, id: Option<PacketId>| id.map(|id| format!("{name} {}", id.value()));
         packet("PUBACK", self.pubacks.front().map(|owed| owed.packet_id))
             .or_else(|| packet("PUBREC", self.pubrecs.front().map(|owed| owed.packet_id)))
-            .or_else(|| packet("PUBREL", self.pubrels.front().map(|owed| owed.0)))
-            .or_else(|| packet("PUBCOMP", self.pubcomps.front().map(|owed| owed.0)))
+            .or_else(|| packet("PUBREL", self.pubrels.front().map(|owed| owed.packet_id)))
+            .or_else(|| packet("PUBCOMP", self.pubcomps.front().map(|owed| owed.packet_id)))
             .or_else(|| packet("SUBACK", self.subacks.keys().next().copied()))
             .or_else(|| packet("UNSUBACK", self.unsubacks.keys().next().copied()))
             .or_else(|| (self.pingresps > 0).then(|| "PINGRESP".to_owned()))

@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
+use dunlin_broker::{input::Storage, slot::home_of};
 use dunlin_packet::qos::QoS;
 
 use crate::oracle::{
     connection::Phase,
-    session::{Ghost, InFlight, Session},
+    session::{Ghost, InFlight, Promised, Session},
     state::Oracle,
     words::{Check, Tick, broken},
 };
@@ -27,30 +28,51 @@ impl Session {
 }
 
 impl Oracle {
-    /// The Server crashes; `durable` is the model as it was at the last commit.
+    /// The Server crashes; `durable` is the model as it was when the last thing became durable, and `last_alive_ms` the time
+    /// until which the Server knows that it ran.
     ///
     /// # Errors
     /// If something was promised since then that is lost.
-    pub fn crashed(&mut self, durable: Self) -> Check {
+    pub fn crashed(&mut self, durable: Self, last_alive_ms: u64) -> Check {
         self.tick();
         self.tally.count("crashes");
         self.check_promises(&durable)?;
-        let Self { moment, call, tally, sessions, .. } = std::mem::replace(self, durable);
-        (self.moment, self.call, self.tally) = (moment, call, tally);
+        let Self { moment, call, tally, sessions, latest_ms, .. } = std::mem::replace(self, durable);
+        (self.moment, self.call, self.tally, self.latest_ms) = (moment, call, tally, latest_ms);
         self.last_crash = moment.tick;
         self.remember_clients(&sessions);
         self.announced.clear();
+        self.goes_down(last_alive_ms);
+        Ok(())
+    }
+
+    /// The Server is gone, and nothing that is durable with it.
+    pub fn goes_down(&mut self, last_alive_ms: u64) {
+        self.tick();
+        self.storages.fill(Storage::Ready);
         for connection in self.connections.values_mut() {
             connection.phase = Phase::Ended;
             connection.is_closing = true;
         }
         for index in self.living.values().copied().collect::<Vec<_>>() {
-            self.goes_down(index);
+            self.session_goes_down(index, last_alive_ms);
         }
         for (number, shard) in self.messages.settle_all(self.moment.tick) {
             self.settle(number, shard);
         }
-        Ok(())
+    }
+
+    /// From now on there are `shards`. Nothing is under way.
+    pub fn reshards(&mut self, shards: usize) {
+        self.storages = vec![Storage::Ready; shards];
+        self.messages.reshard(shards);
+        self.retained.reshard(shards);
+        for session in &mut self.sessions {
+            session.shard = home_of(&session.client, shards as u8).index();
+            if let Some(will) = &mut session.will {
+                will.accept.shard = session.shard;
+            }
+        }
     }
 
     /// The numbers of Sessions are not used again, and what Clients have got they have got.
@@ -71,14 +93,14 @@ impl Oracle {
     }
 
     /// A Session when its Server is gone: its Network Connection ends now. One that ends with it leaves only its Will.
-    fn goes_down(&mut self, index: usize) {
+    fn session_goes_down(&mut self, index: usize, last_alive_ms: u64) {
         let moment = self.moment;
         let session = &mut self.sessions[index];
         if session.link.take().is_some() {
             session.expires_at_ms =
-                (session.expiry_s != u32::MAX).then(|| moment.now_ms + u64::from(session.expiry_s) * 1_000);
+                (session.expiry_s != u32::MAX).then(|| last_alive_ms + u64::from(session.expiry_s) * 1_000);
             if let Some(will) = &mut session.will {
-                will.due_ms = Some(moment.now_ms + u64::from(will.delay_s) * 1_000);
+                will.due_ms = Some(last_alive_ms + u64::from(will.delay_s) * 1_000);
             }
         }
         session.last_unhealthy = moment.tick;
@@ -140,6 +162,7 @@ impl Oracle {
     fn check_promises(&self, durable: &Self) -> Check {
         let since = durable.moment.tick;
         self.check_acknowledged(durable)?;
+        self.check_begun(durable)?;
         for (client, &index) in &durable.living {
             let session = &self.sessions[index];
             if !session.is_kept() || !durable.sessions[index].is_kept() {
@@ -151,12 +174,39 @@ impl Oracle {
                 let promise = format!("{client} was told of a change of its Subscriptions that is lost");
                 return broken("MQTT-3.8.4-1", promise, &[client]);
             }
+            self.check_exchange(session, since)?;
             if session.ended.is_some() && self.has_heard(client, since) {
                 let promise = format!("{client} was told that its old Session is gone, and it comes back");
                 return broken("MQTT-3.1.2-4", promise, &[client]);
             }
         }
         Ok(())
+    }
+
+    /// What a Client was told about an exchange with QoS 2 is durable.
+    fn check_exchange(&self, session: &Session, since: Tick) -> Check {
+        let Some(Promised { packet, packet_id, asked, link }) = session.promised else { return Ok(()) };
+        let is_heard = self.connections.get(&link).is_some_and(|connection| connection.is_heard);
+        if asked <= since || !is_heard || session.ended.is_some() {
+            return Ok(());
+        }
+        let promise = format!("{} was sent {packet} {}, and that is lost", session.client, packet_id.value());
+        broken("MQTT-4.3.3-1", promise, &[&session.client, &link.to_string()])
+    }
+
+    /// A Session that a Client was told of, and that is to outlive its connection, is durable.
+    fn check_begun(&self, durable: &Self) -> Check {
+        let began = durable.sessions.len();
+        let mut connections = self.connections.values().filter(|connection| {
+            connection.is_heard
+                && connection.asked.expiry_s > 0
+                && connection
+                    .session
+                    .is_some_and(|session| session >= began && self.sessions[session].ended.is_none())
+        });
+        let Some(lost) = connections.next() else { return Ok(()) };
+        let promise = format!("{} was told of a new Session that is lost", lost.name());
+        broken("MQTT-4.1.0-1", promise, &[&lost.client])
     }
 
     /// Whether a Client has been told of a Session that began after `since`.
@@ -169,7 +219,7 @@ impl Oracle {
     fn check_acknowledged(&self, durable: &Self) -> Check {
         for number in durable.messages.len()..self.messages.len() {
             let accept = self.messages.get(number);
-            if !accept.is_acknowledged || accept.has_expired(self.moment.now_ms) {
+            if !accept.is_acknowledged || accept.has_expired(self.latest_ms) {
                 continue;
             }
             let is_owed = |session: &&Session| {
@@ -251,7 +301,7 @@ mod tests {
         let mut oracle = oracle();
         oracle.sessions[1].will = Some(Will { accept: accept(), delay_s: 9, due_ms: None });
         let durable = oracle.clone();
-        oracle.crashed(durable).unwrap();
+        oracle.crashed(durable, 0).unwrap();
         oracle.moment.now_ms = 500;
         oracle.restarts(0, 2_000);
         let will = oracle.sessions[1].will.as_ref().map(|will| will.due_ms);
@@ -268,7 +318,7 @@ mod tests {
         oracle.accept(accept());
         oracle.sessions.push(Session::new("new".into(), 0, 40));
         oracle.living.insert("new".into(), 2);
-        oracle.crashed(durable).unwrap();
+        oracle.crashed(durable, 0).unwrap();
         assert!(oracle.messages.is_empty() && oracle.sessions[0].owed.is_empty());
         assert_eq!(oracle.living.keys().map(|client| &**client).collect::<Vec<_>>(), ["kept"]);
         assert_eq!(oracle.sessions.len(), 3);
@@ -280,6 +330,6 @@ mod tests {
         let durable = oracle.clone();
         let number = oracle.accept(accept());
         oracle.messages.answer(number, false);
-        assert_eq!(oracle.crashed(durable).unwrap_err().clause, "MQTT-4.3.2-4");
+        assert_eq!(oracle.crashed(durable, 0).unwrap_err().clause, "MQTT-4.3.2-4");
     }
 }

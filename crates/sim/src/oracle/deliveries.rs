@@ -24,6 +24,8 @@ struct Sent {
     content: Content,
     /// Before 5.0 there are no Properties to compare.
     has_properties: bool,
+    /// It says that it may have been sent before.
+    dup: bool,
 }
 
 impl Oracle {
@@ -52,7 +54,8 @@ impl Oracle {
             expiry_s: publish.properties.message_expiry_interval_s(),
         };
         let has_properties = self.connection(link).version.has_properties();
-        let sent = Sent { link, session, key, qos: publish.qos, content, has_properties };
+        let (qos, dup) = (publish.qos, publish.dup);
+        let sent = Sent { link, session, key, qos, content, has_properties, dup };
         match (publish.packet_id, publish.dup) {
             (Some(packet_id), true) if !self.may_be_first(&sent, packet_id) => {
                 let place = self.sent_again(&sent, packet_id)?;
@@ -66,6 +69,8 @@ impl Oracle {
                 self.count_quota(&sent, packet_id)?;
                 if publish.dup {
                     self.recalls(&sent, packet_id, delivery);
+                } else {
+                    self.sessions[sent.session].forget_ghosts(packet_id);
                 }
                 self.goes_in_flight(sent, packet_id, delivery)
             }
@@ -250,13 +255,12 @@ impl Oracle {
             let what = format!("{} altered: {:?}, published was {first:?}", sent.key, sent.content);
             return self.wrong(sent.link, "MQTT-3.3.2-18", what);
         }
-        // It may expire between the choice of its Packet Identifier and the commit.
-        let is_held_back = self.settings.is_durable && sent.qos > QoS::AtMostOnce;
         let is_in_time = unaltered.iter().any(|accept| {
             let left_ms = accept.expires_at_ms.map(|at| at.saturating_sub(now_ms));
             match (left_ms, expiry_s) {
                 (None, expiry_s) => expiry_s.is_none(),
-                (Some(0), _) => is_held_back,
+                // What may have been sent before goes on. [MQTT-3.3.2-5]
+                (Some(0), expiry_s) => sent.dup && (*expiry_s == Some(0) || !sent.has_properties),
                 (Some(_), None) => !sent.has_properties,
                 (Some(left_ms), Some(s)) => left_ms.abs_diff(u64::from(*s) * 1_000) < 1_000,
             }
@@ -289,8 +293,10 @@ impl Oracle {
         let mut dues = Vec::new();
         for number in self.messages.with_key(&sent.key) {
             let accept = self.messages.get(number);
-            let mut outcomes = session.outcomes(accept, tick).into_iter().flatten();
-            if outcomes.any(|outcome| outcome.is(sent.qos, sent.content.retain, ids)) {
+            if accept.qos < sent.qos || sent.content.retain && !accept.retain {
+                continue; // No Subscription gives more than was published.
+            }
+            if session.has_outcome(accept, tick, |outcome| outcome.is(sent.qos, sent.content.retain, ids)) {
                 dues.push(Due::Live(number));
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     oracle::{
         connection::{Phase, Role},
         session::Session,
-        state::{Oracle, SHUTTING_DOWN, TAKEN_OVER, TIMED_OUT},
+        state::{NO_ROOM, Oracle, SHUTTING_DOWN, STORAGE_FAILED, TIMED_OUT},
         words::{Check, Tick, broken},
     },
 };
@@ -28,6 +28,10 @@ impl Oracle {
             let promise = format!("{name}: the first packet is not CONNACK but {bytes:02x?}");
             return broken("MQTT-3.2.0-1", promise, &[&name]);
         };
+        if connack.reason_code != ReasonCode::Success {
+            return self.refuses(link, &connack);
+        }
+        self.check_let_in(link)?;
         self.check_connack(link, &connack)?;
         self.tally.count("connections opened");
         let is_resumed = self.takes_session(link, &connack)?;
@@ -40,12 +44,6 @@ impl Oracle {
         let connection = self.connection(link);
         let name = connection.name();
         let wrong = |clause, what: String| broken(clause, format!("{name}: CONNACK {what}"), &[&name]);
-        if connack.reason_code != ReasonCode::Success {
-            return wrong(
-                "MQTT-3.1.4-5",
-                format!("refuses a Client that kept all rules: {}", connack.reason_code),
-            );
-        }
         if !connection.version.has_properties() {
             return Ok(());
         }
@@ -78,11 +76,7 @@ impl Oracle {
         let connection = self.connection(link);
         let (client, name) = (Rc::clone(&connection.client), connection.name());
         let (version, clean_start) = (connection.version, connection.asked.clean_start);
-        if let Some(old) = self.living.get(&client).and_then(|&old| self.sessions[old].link) {
-            self.tally.count("takeovers");
-            self.connection(old).to_tell = Some(TAKEN_OVER); // [MQTT-3.1.4-3]
-            self.ends_connection(old, true);
-        }
+        self.takes_over(&client);
         let Some(&old) = self.living.get(&client) else {
             return match connack.session_present {
                 false => Ok(false),
@@ -182,19 +176,26 @@ impl Oracle {
         let silence_ms = now_ms - connection.last_packet_ms;
         let silence_max_ms = u64::from(connection.keep_alive_s) * 1_500;
         let is_silent_too_long = silence_max_ms > 0 && silence_ms >= silence_max_ms;
+        let told = last_disconnect(connection.version, bytes);
         connection.to_tell = match &connection.role {
             _ if is_stopping => Some(SHUTTING_DOWN),
+            // The answer of the providers may come too late.
+            _ if is_silent_too_long && told == Some(ReasonCode::KeepAliveTimeout) => Some(TIMED_OUT),
             Role::Rogue(misdeed) if connection.has_offended => Some(misdeed.codes),
+            _ if connection.is_refused => Some(NO_ROOM),
+            _ if connection.may_be_cut => Some(STORAGE_FAILED),
             _ if is_silent_too_long => Some(TIMED_OUT), // [MQTT-3.1.2-22]
             role => {
-                let told = last_disconnect(connection.version, bytes);
                 let promise =
-                    format!("{} was ended without reason ({told}); it is {role:?}", connection.name());
+                    format!("{} was ended without reason ({told:?}); it is {role:?}", connection.name());
                 let client = Rc::clone(&connection.client);
                 return broken("MQTT-4.13.1-1", promise, &[&client, &link.to_string()]);
             }
         };
-        if connection.has_offended {
+        let (has_offended, is_cut) = (connection.has_offended, connection.to_tell == Some(STORAGE_FAILED));
+        if is_cut {
+            self.tally.count("Clients cut off by a failed disk");
+        } else if has_offended {
             self.tally.count("misdeeds answered");
         } else if is_silent_too_long {
             self.tally.count("keep alive timeouts");
@@ -351,17 +352,15 @@ impl Oracle {
     }
 }
 
-/// The DISCONNECT at the end of `bytes`, in words.
-fn last_disconnect(version: ProtocolVersion, bytes: &[u8]) -> String {
+/// The Reason Code of the DISCONNECT at the end of `bytes`.
+fn last_disconnect(version: ProtocolVersion, bytes: &[u8]) -> Option<ReasonCode> {
     let mut rest = bytes;
     let mut last = None;
     while let Ok(Some(frame)) = Frame::split(rest, u32::MAX) {
         rest = &rest[frame.encoded_len..];
-        if let Ok(Packet::Disconnect(Disconnect { reason_code, properties })) = Packet::decode(version, frame)
-        {
-            last =
-                Some(format!("{reason_code}, {}", properties.reason_string().unwrap_or("no Reason String")));
+        if let Ok(Packet::Disconnect(Disconnect { reason_code, .. })) = Packet::decode(version, frame) {
+            last = Some(reason_code);
         }
     }
-    last.unwrap_or_else(|| "no DISCONNECT".to_owned())
+    last
 }

@@ -19,7 +19,7 @@ use dunlin_packet::{
 use crate::{
     network::LinkId,
     oracle::{
-        connection::{OwedAck, OwedCodes, Phase},
+        connection::{OwedAck, OwedCodes, OwedRelease, Phase},
         messages::{Accept, Forwarded, MessageKey},
         session::ReplayRequest,
         state::Oracle,
@@ -84,7 +84,8 @@ impl Oracle {
                 let session = &mut self.sessions[session];
                 session.refused.remove(&ack.packet_id);
                 let is_known = session.inbound.remove(&ack.packet_id);
-                self.connection(link).owed.pubcomps.push_back((ack.packet_id, is_known));
+                let owed = OwedRelease { packet_id: ack.packet_id, is_known, asked: self.moment.tick };
+                self.connection(link).owed.pubcomps.push_back(owed);
             }
             Packet::Pubcomp(ack) => {
                 let session = &mut self.sessions[self.connections[&link].session.expect("connected")];
@@ -115,16 +116,28 @@ impl Oracle {
         {
             // [MQTT-4.3.3-10]
             self.tally.count("QoS 2 duplicates received");
-            self.owe_ack(link, publish.qos, OwedAck { packet_id, accept: None, refusal: None });
+            // The promise is as old as that of the first one.
+            self.owe_ack(link, publish.qos, OwedAck { packet_id, accept: None, refusal: None, asked: 0 });
             return Ok(());
         }
         let has_properties = self.connection(link).version.has_properties();
         // `$SYS` is the Server's alone (4.7.2).
-        let refusal = topic.starts_with("$SYS").then_some(ReasonCode::NotAuthorized);
-        let accept = match refusal {
-            Some(_) => None,
-            None => Some(self.accept_of(link, publish, topic)?),
-        };
+        let mut refusal = topic.starts_with("$SYS").then_some(ReasonCode::NotAuthorized);
+        let mut accept = None;
+        if refusal.is_none() {
+            let message = self.accept_of(link, publish, topic)?;
+            match self.is_short_for(&message)? {
+                true => refusal = Some(ReasonCode::QuotaExceeded),
+                false => accept = Some(self.accept_sent(message)),
+            }
+        }
+        if refusal == Some(ReasonCode::QuotaExceeded) {
+            self.connection(link).is_spared();
+        }
+        if refusal == Some(ReasonCode::QuotaExceeded) && !has_properties && self.settings.close_refused_3x {
+            self.connection(link).is_refused = true; // [MQTT3-3.3.5-2]
+            return Ok(());
+        }
         if let Some(packet_id) = publish.packet_id {
             let is_refused = refusal.is_some();
             let refusal = refusal.filter(|_| has_properties);
@@ -134,7 +147,8 @@ impl Oracle {
                     self.sessions[number].refused.insert(packet_id);
                 }
             }
-            self.owe_ack(link, publish.qos, OwedAck { packet_id, accept, refusal });
+            let asked = self.moment.tick;
+            self.owe_ack(link, publish.qos, OwedAck { packet_id, accept, refusal, asked });
         }
         Ok(())
     }
@@ -164,18 +178,14 @@ impl Oracle {
         }
     }
 
-    fn accept_of(&mut self, link: LinkId, publish: &Publish<'_>, topic: Rc<str>) -> Check<usize> {
+    fn accept_of(&mut self, link: LinkId, publish: &Publish<'_>, topic: Rc<str>) -> Check<Accept> {
         let Some(key) = MessageKey::of(&topic, publish.payload) else {
             return own_fault(link, "a message without number");
         };
-        self.tally.count("messages accepted");
-        if publish.qos == QoS::ExactlyOnce {
-            self.tally.count("QoS 2 messages accepted");
-        }
         let at = self.moment;
         let connection = self.connection(link);
         let expiry_s = publish.properties.message_expiry_interval_s();
-        let accept = Accept {
+        Ok(Accept {
             key,
             publisher: Rc::clone(&connection.client),
             shard: connection.shard,
@@ -194,8 +204,15 @@ impl Oracle {
             will_call: None,
             quiet_before: 0,
             quiet: None,
-        };
-        Ok(self.accept(accept))
+        })
+    }
+
+    fn accept_sent(&mut self, accept: Accept) -> usize {
+        self.tally.count("messages accepted");
+        if accept.qos == QoS::ExactlyOnce {
+            self.tally.count("QoS 2 messages accepted");
+        }
+        self.accept(accept)
     }
 
     /// The broker has taken over a message, or published a Will. Returns its number.
@@ -247,7 +264,8 @@ impl Oracle {
         let packet_id = ack.packet_id;
         let session = &mut self.sessions[number];
         let Some(in_flight) = session.find_in_flight(packet_id) else {
-            self.connection(link).owed.pubrels.push_back((packet_id, false)); // 3.6.2.1
+            let owed = OwedRelease { packet_id, is_known: false, asked: self.moment.tick }; // 3.6.2.1
+            self.connection(link).owed.pubrels.push_back(owed);
             return;
         };
         let delivery = in_flight.delivery;
@@ -260,7 +278,8 @@ impl Oracle {
         }
         in_flight.is_released = true;
         session.deliveries[delivery].is_acknowledged = true;
-        self.connection(link).owed.pubrels.push_back((packet_id, true));
+        let owed = OwedRelease { packet_id, is_known: true, asked: self.moment.tick };
+        self.connection(link).owed.pubrels.push_back(owed);
     }
 
     fn reads_subscribe(&mut self, link: LinkId, packet: &Subscribe<'_>) {

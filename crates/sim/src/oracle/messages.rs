@@ -129,7 +129,7 @@ impl Accept {
     /// Until when the receivers in `shard` may have been chosen.
     #[must_use]
     pub fn settled_in(&self, shard: usize) -> Tick {
-        self.settled[shard].unwrap_or(Tick::MAX)
+        self.settled.get(shard).copied().flatten().unwrap_or(Tick::MAX)
     }
 
     /// Whether it has expired. [MQTT-3.3.2-5]
@@ -255,6 +255,17 @@ impl Messages {
         }
         self.quiet(tick);
         settled
+    }
+
+    /// From now on there are so many shards; nothing is under way. Which of the old ones was the home of a Session is not
+    /// looked at any more.
+    pub fn reshard(&mut self, shards: usize) {
+        self.unsent = vec![Vec::new(); shards];
+        self.waiting = vec![VecDeque::new(); shards];
+        for accept in &mut self.accepts {
+            let last = accept.settled.iter().copied().max().flatten();
+            accept.settled = vec![last; shards];
+        }
     }
 
     /// No mail is under way.

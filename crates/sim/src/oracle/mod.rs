@@ -20,6 +20,7 @@ pub mod retained;
 pub mod session;
 pub mod sharing;
 pub mod state;
+pub mod storage;
 pub mod subscriptions;
 pub mod tally;
 pub mod words;

@@ -19,9 +19,12 @@ use dunlin_packet::{
 use crate::{
     network::LinkId,
     oracle::{
-        connection::{OwedAck, OwedCodes, Phase},
+        connection::{OwedAck, OwedCodes, OwedRelease, Phase},
+        messages::Accept,
+        session::{Promised, publish_bytes_max},
         state::Oracle,
-        words::{Check, broken},
+        subscriptions::matches,
+        words::{Check, Tick, broken},
     },
 };
 
@@ -125,7 +128,7 @@ impl Oracle {
             QoS::ExactlyOnce => (&mut connection.owed.pubrecs, "MQTT-4.6.0-3"),
             _ => (&mut connection.owed.pubacks, "MQTT-4.6.0-2"),
         };
-        let Some(OwedAck { packet_id, accept, refusal }) = owed.front().copied() else {
+        let Some(OwedAck { packet_id, accept, refusal, asked }) = owed.front().copied() else {
             return self.wrong(
                 link,
                 "4.3",
@@ -147,6 +150,9 @@ impl Oracle {
         }
         let Some(number) = accept else { return Ok(()) };
         self.messages.answer(number, false);
+        if qos == QoS::ExactlyOnce {
+            self.promises(link, "PUBREC", packet_id, asked);
+        }
         if has_codes && ack.reason_code == ReasonCode::NoMatchingSubscribers {
             return self.check_nobody(link, number);
         }
@@ -173,24 +179,25 @@ impl Oracle {
     fn writes_pubrel(&mut self, link: LinkId, ack: &Ack<'_>) -> Check {
         let packet_id = ack.packet_id;
         let number = self.session_of(link).expect("connected");
-        let connection = self.connections.get_mut(&link).expect("connected");
-        let session = &mut self.sessions[number];
-        if connection.owed.pubrels.front().is_some_and(|owed| owed.0 == packet_id) {
+        let connection = self.connection(link);
+        let place = connection.to_resend.iter().position(|other| *other == packet_id);
+        if let Some(owed) = connection.owed.pubrels.pop_front_if(|owed| owed.packet_id == packet_id) {
             // In the order of the PUBRECs. [MQTT-4.6.0-4]
-            let is_known = connection.owed.pubrels.pop_front().is_some_and(|owed| owed.1);
-            if let Some(in_flight) = session.find_in_flight(packet_id) {
+            if let Some(in_flight) = self.sessions[number].find_in_flight(packet_id) {
                 in_flight.released_on = Some(link);
             }
-            return self.check_release_code(link, ack, is_known);
+            if owed.is_known {
+                self.promises(link, "PUBREL", packet_id, owed.asked);
+            }
+            return self.check_release_code(link, ack, owed.is_known);
         }
-        let place = connection.to_resend.iter().position(|other| *other == packet_id);
-        // One that was held back until it was durable was never sent, and the Server no longer knows that: it is released if
-        // it was too large for the Client on this or an earlier connection.
-        let may_be_unsent = self.settings.is_durable && session.is_kept();
-        let in_flight = session.find_in_flight(packet_id);
-        if in_flight.is_none() && may_be_unsent {
+        if self.sessions[number].find_in_flight(packet_id).is_none() && self.may_be_unsent(number) {
+            self.sessions[number].unsent_releases += 1;
+            self.tally.count("messages released unsent");
             return self.check_release_code(link, ack, true);
         }
+        let in_flight = self.sessions[number].find_in_flight(packet_id);
+        let connection = self.connections.get_mut(&link).expect("connected");
         let (Some(place), Some(in_flight)) = (place, in_flight) else {
             return self.wrong(link, "4.3.3", format!("PUBREL {} that is not due", packet_id.value()));
         };
@@ -210,6 +217,37 @@ impl Oracle {
         self.check_release_code(link, ack, true)
     }
 
+    /// Whether another message with QoS 2 may have been released that was never sent: it was held back until it was durable,
+    /// the Server no longer knows that it was not sent, and it is too large for the Client on this or an earlier
+    /// connection. There may be as many of them as there are messages that were too large at some time.
+    fn may_be_unsent(&self, number: usize) -> bool {
+        let session = &self.sessions[number];
+        let smallest = session.sizes.iter().map(|&(_, maximum)| maximum).min().unwrap_or(u32::MAX);
+        if !self.settings.is_durable || !session.is_kept() || smallest == u32::MAX {
+            return false;
+        }
+        let ids = session.timeline.latest().len() + 1;
+        let is_too_large = |accept: &&Accept| {
+            accept.qos == QoS::ExactlyOnce && publish_bytes_max(accept, ids) > smallest as usize
+        };
+        let is_for_it = |accept: &Accept| {
+            let mut outcomes = session.outcomes(accept, Tick::MAX).into_iter().flatten();
+            outcomes.any(|outcome| outcome.qos == QoS::ExactlyOnce)
+                || session.shares.keys().any(|filter| matches(filter, &accept.topic))
+                || session.replays.iter().any(|replay| matches(&replay.filter, &accept.topic))
+        };
+        let accepts = (0..self.messages.len()).map(|number| self.messages.get(number));
+        accepts.filter(is_too_large).filter(|accept| is_for_it(accept)).count() > session.unsent_releases
+    }
+
+    /// The Session of a Client changes for good: no crash may take that back.
+    fn promises(&mut self, link: LinkId, packet: &'static str, packet_id: PacketId, asked: Tick) {
+        let Some(number) = self.session_of(link) else { return };
+        if self.settings.is_durable && self.sessions[number].is_kept() {
+            self.sessions[number].promised = Some(Promised { packet, packet_id, asked, link });
+        }
+    }
+
     /// PUBREL and PUBCOMP say 0x92 for an identifier that is not in use (3.6.2.1, 3.7.2.1).
     fn check_release_code(&mut self, link: LinkId, ack: &Ack<'_>, is_known: bool) -> Check {
         self.check_problem_information(link, &ack.properties)?;
@@ -227,7 +265,10 @@ impl Oracle {
 
     fn writes_pubcomp(&mut self, link: LinkId, ack: &Ack<'_>) -> Check {
         match self.connection(link).owed.pubcomps.pop_front() {
-            Some((packet_id, is_known)) if packet_id == ack.packet_id => {
+            Some(OwedRelease { packet_id, is_known, asked }) if packet_id == ack.packet_id => {
+                if is_known {
+                    self.promises(link, "PUBCOMP", packet_id, asked);
+                }
                 self.check_release_code(link, ack, is_known)
             }
             other => self.wrong(link, "MQTT-4.3.3-11", format!("{ack:?}, owed is {other:?}")),

@@ -60,6 +60,10 @@ impl Oracle {
             let promise = format!("{name} is still open, but it is {:?}", connection.role);
             return broken("MQTT-4.13.1-1", promise, &[&client]);
         }
+        if connection.is_refused && connection.phase == Phase::Connected {
+            let promise = format!("{name} is still open, but its message was refused");
+            return broken("MQTT3-3.3.5-2", promise, &[&client]);
+        }
         let Some(owed) = connection.owed.first() else { return Ok(()) };
         broken("MQTT-4.3.2-4", format!("{name} has not got {owed}"), &[&client, &link.to_string()])
     }
@@ -120,7 +124,7 @@ impl Oracle {
     /// Whether a message need not be sent after all.
     fn is_excused(&self, session: &Session, number: usize) -> bool {
         let accept = self.messages.get(number);
-        if accept.is_refused || !accept.is_sure || accept.has_expired(self.moment.now_ms) {
+        if accept.is_refused || !accept.is_sure || accept.has_expired(self.latest_ms) {
             return true; // [MQTT-3.3.2-5]
         }
         if session.last_full >= accept.at.tick {
@@ -165,7 +169,7 @@ impl Oracle {
         let accept = self.messages.get(current);
         let is_excused = accept.payload.is_empty()
             || !accept.is_sure
-            || accept.has_expired(self.moment.now_ms)
+            || accept.has_expired(self.latest_ms)
             || session.last_full >= replay.asked.min(accept.at.tick)
             || replay.sub.options.no_local && accept.publisher == session.client
             // It may come live in its stead, with the Subscription Identifiers of all that match.

@@ -29,6 +29,11 @@ impl RetainedTopics {
         self.shards
     }
 
+    /// From now on there are so many shards.
+    pub const fn reshard(&mut self, shards: usize) {
+        self.shards = shards;
+    }
+
     /// A message with RETAIN has been accepted.
     pub fn note(&mut self, topic: &Rc<str>, number: usize) {
         self.topics.entry(Rc::clone(topic)).or_default().push(number);
@@ -72,8 +77,11 @@ impl RetainedTopics {
     fn is_after(&self, messages: &Messages, home: usize, later: usize, earlier: usize) -> bool {
         let (later, earlier) = (messages.get(later), messages.get(earlier));
         let is_of_one_call = later.will_call.is_some() && later.will_call == earlier.will_call;
-        let is_same_way = later.shard == earlier.shard && later.at > earlier.at && !is_of_one_call;
-        later.is_sure && !later.is_refused && (is_same_way || later.at.tick > earlier.settled_in(home))
+        let is_same_way = later.shard == earlier.shard && later.at > earlier.at;
+        later.is_sure
+            && !later.is_refused
+            && !is_of_one_call
+            && (is_same_way || later.at.tick > earlier.settled_in(home))
     }
 
     fn home(&self, topic: &str) -> usize {

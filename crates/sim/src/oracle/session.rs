@@ -70,6 +70,23 @@ pub struct Session {
     pub ghosts: Vec<Ghost>,
     /// It did not outlive a crash.
     pub is_lost: bool,
+    /// What its Client was last told about an exchange with QoS 2.
+    pub promised: Option<Promised>,
+    /// How many messages were released that were never sent.
+    pub unsent_releases: usize,
+}
+
+/// PUBREC, PUBREL or PUBCOMP: what it says is to be true for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promised {
+    /// Which packet.
+    pub packet: &'static str,
+    /// Its Packet Identifier.
+    pub packet_id: PacketId,
+    /// When it was asked for.
+    pub asked: Tick,
+    /// On which Network Connection.
+    pub link: LinkId,
 }
 
 /// A QoS 1 or 2 message that the Client has not finished acknowledging.
@@ -213,6 +230,8 @@ impl Session {
             last_full: 0,
             ghosts: Vec::new(),
             is_lost: false,
+            promised: None,
+            unsent_releases: 0,
         }
     }
 
@@ -240,6 +259,17 @@ impl Session {
             }
         }
         outcomes
+    }
+
+    /// Whether one of its [`outcomes`](Self::outcomes) fits.
+    #[must_use]
+    pub fn has_outcome(&self, accept: &Accept, last: Tick, fits: impl Fn(&Outcome) -> bool) -> bool {
+        let last = last.min(accept.settled_in(self.shard));
+        self.ended.is_none_or(|ended| ended >= accept.at.tick)
+            && self
+                .timeline
+                .states(accept.at.tick, last)
+                .any(|state| outcome(state, accept, &self.client).is_some_and(|outcome| fits(&outcome)))
     }
 
     /// A Client with this Maximum Packet Size comes back: what is in flight may be too large now. [MQTT-3.1.2-25]
@@ -305,7 +335,13 @@ impl Session {
     /// Ends what is in flight under `packet_id`.
     pub fn remove_in_flight(&mut self, packet_id: PacketId) -> Option<InFlight> {
         let place = self.in_flight.iter().position(|in_flight| in_flight.packet_id == packet_id)?;
+        self.forget_ghosts(packet_id);
         Some(self.in_flight.remove(place))
+    }
+
+    /// What was in flight under `packet_id` at a crash is done with.
+    pub fn forget_ghosts(&mut self, packet_id: PacketId) {
+        self.ghosts.retain(|ghost| ghost.packet_id != packet_id);
     }
 }
 

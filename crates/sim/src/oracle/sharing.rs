@@ -152,7 +152,7 @@ impl Oracle {
     ) -> Finding {
         let accept = self.messages.get(number);
         let (first, now) = (accept.at.tick, self.moment);
-        if accept.is_refused || !accept.is_sure || accept.has_expired(now.now_ms) {
+        if accept.is_refused || !accept.is_sure || accept.has_expired(self.latest_ms) {
             return Finding::Excused;
         }
         // Members at any time since.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use dunlin_broker::limits::Settings;
+use dunlin_broker::{input::Storage, limits::Settings, routing::interest::Interest};
 use dunlin_packet::{
     connect::{Connect, Will as ConnectWill},
     reason_code::ReasonCode,
@@ -41,6 +41,12 @@ pub struct Oracle {
     pub(crate) is_stopping: bool,
     /// When the Server crashed last.
     pub(crate) last_crash: Tick,
+    /// The latest time it ever was, in milliseconds: the clock may be set back while the Server is down.
+    pub(crate) latest_ms: u64,
+    /// What each shard was told of the disk.
+    pub(crate) storages: Vec<Storage>,
+    /// The broker's table of Topic Filters by which messages get into Sessions that are kept.
+    pub(crate) kept: Option<Arc<Interest>>,
     /// Counts what was exercised.
     pub tally: Tally,
 }
@@ -89,6 +95,9 @@ impl Oracle {
             groups: Groups::default(),
             is_stopping: false,
             last_crash: 0,
+            latest_ms: 0,
+            storages: vec![Storage::Ready; shards],
+            kept: None,
             tally: Tally::default(),
         }
     }
@@ -107,6 +116,7 @@ impl Oracle {
     /// The broker is about to be called.
     pub fn begins_call(&mut self, now_ms: u64) {
         self.moment.now_ms = now_ms;
+        self.latest_ms = self.latest_ms.max(now_ms);
         self.call += 1;
         self.tick();
     }
@@ -368,3 +378,5 @@ fn will_of(will: &ConnectWill<'_>) -> Will {
 pub(crate) const TAKEN_OVER: &[ReasonCode] = &[ReasonCode::SessionTakenOver];
 pub(crate) const TIMED_OUT: &[ReasonCode] = &[ReasonCode::KeepAliveTimeout];
 pub(crate) const SHUTTING_DOWN: &[ReasonCode] = &[ReasonCode::ServerShuttingDown];
+pub(crate) const STORAGE_FAILED: &[ReasonCode] = &[ReasonCode::ImplementationSpecificError];
+pub(crate) const NO_ROOM: &[ReasonCode] = &[ReasonCode::QuotaExceeded];

@@ -116,16 +116,29 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false; // [MQTT-4.7.2-1]
     }
-    let mut levels = topic.as_bytes().split(|byte| *byte == b'/');
-    for wanted in filter.as_bytes().split(|byte| *byte == b'/') {
-        match (wanted, levels.next()) {
-            (b"#", _) => return true, // [MQTT-4.7.1-1]
-            (b"+", Some(_)) => {}     // [MQTT-4.7.1-2]
-            (wanted, Some(level)) if wanted == level => {}
-            _ => return false,
+    // By bytes, since it is asked more often than anything else.
+    let (mut filter, mut topic) = (filter.as_bytes(), Some(topic.as_bytes()));
+    loop {
+        if filter == b"#" {
+            return true; // [MQTT-4.7.1-1]
         }
+        let Some(rest) = topic else { return false };
+        let (wanted, level) = match filter.first() {
+            Some(b'+') => (1, rest.iter().take_while(|byte| **byte != b'/').count()), // [MQTT-4.7.1-2]
+            _ => {
+                let alike = rest.iter().zip(filter);
+                let alike = alike.take_while(|(byte, wanted)| byte == wanted && **byte != b'/').count();
+                (alike, alike)
+            }
+        };
+        topic = match (filter.get(wanted), rest.get(level)) {
+            (None, None) => return true,
+            (Some(b'/'), Some(b'/')) => Some(&rest[level + 1..]),
+            (Some(b'/'), None) => None,
+            _ => return false,
+        };
+        filter = &filter[wanted + 1..];
     }
-    levels.next().is_none()
 }
 
 /// Whether `filter` is that of a Shared Subscription.

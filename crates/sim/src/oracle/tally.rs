@@ -50,6 +50,24 @@ pub const MINIMUMS_OF_A_RUN: &[(&str, u64)] = &[
     ("rests", 1),
 ];
 
+/// What many runs must have done together, for every forty: what a disk and a clock can do to a Server.
+pub const RARE_MINIMUMS: &[(&str, u64)] = &[
+    ("Clients cut off by a failed disk", 20),
+    ("Clients refused by a failed disk", 10),
+    ("bits flipped", 20),
+    ("changes of the shards cut short", 1),
+    ("clocks set back", 5),
+    ("clocks set forward", 5),
+    ("commits failed", 20),
+    ("commits nobody was told of", 10),
+    ("messages refused for want of room", 500),
+    ("restarts with other shards", 30),
+    ("rests without disk", 1),
+    ("times that room came back", 100),
+    ("times that room was short", 100),
+    ("torn writes", 2),
+];
+
 /// What many runs must have done together, for each run.
 pub const MINIMUMS_OF_MANY: &[(&str, u64)] = &[
     ("crashes", 1),

@@ -13,6 +13,7 @@ use dunlin_broker::{
     limits::{Overflow, Settings},
     output::Outbox,
     permissions::{Permissions, rule_set::RuleSet, subject::Subject},
+    records::key::Key,
     routing::{interest::Interest, interests::Interests, mail::Mail},
     shard::Shard,
     slot::home_of,
@@ -174,7 +175,7 @@ impl MemoryPlayer {
 
     /// Makes durable what is filed and says so, and answers what was asked; `false` if there was nothing.
     fn commit(&mut self) -> bool {
-        let reports = self.disk.commit().expect("this disk has no faults");
+        let reports = self.disk.commit();
         let is_any = !reports.is_empty();
         for (shard, report) in reports {
             self.input(
@@ -182,6 +183,7 @@ impl MemoryPlayer {
                 match report {
                     Report::Committed { number } => Input::Committed { batch: number },
                     Report::Page(page) => Input::Page(page),
+                    Report::State(storage) => Input::Storage(storage),
                 },
             );
         }
@@ -299,14 +301,15 @@ impl Player for MemoryPlayer {
             return Err("this broker in memory keeps nothing".into());
         }
         let shards = self.shards.len() as u8;
-        self.disk.crash();
+        self.disk.crash(false);
         self.clients.clear();
         self.names.clear();
         self.shards = fresh_shards(shards, &self.settings, &self.rules);
         self.outboxes = (0..shards).map(|_| Outbox::new(shards)).collect();
         self.mailboxes = (0..shards).map(|_| VecDeque::new()).collect();
         for (id, (shard, outbox)) in (0..).map(ShardId).zip(self.shards.iter_mut().zip(&mut self.outboxes)) {
-            self.disk.restore(shard, id, shards, outbox)?;
+            let outcome = self.disk.restore(shard, id, shards, outbox, &mut || false);
+            outcome.map_err(|(key, error)| format!("{:?}: {error}", Key::decode(&key)))?;
             shard.restored(self.now, outbox);
         }
         self.settle();

@@ -101,6 +101,9 @@ impl Client {
 
     fn takes_connack(&mut self, scene: &mut Scene<'_>, connack: &Connack<'_>) {
         let Some(attached) = &mut self.attached else { return };
+        if connack.reason_code.is_error() {
+            return; // The Server closes the connection. [MQTT-3.2.2-7]
+        }
         attached.is_connected = true;
         self.has_forgotten = false;
         attached.is_authenticating = false;

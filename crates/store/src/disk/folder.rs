@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -121,10 +121,11 @@ impl Folder {
     }
 }
 
-/// Whether there is nothing in it but what a new file system brings along.
+/// Whether there is nothing in it but what a new file system brings along, and the socket of a Server that kept nothing.
 fn is_empty(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        if entry?.file_name() != "lost+found" {
+        let entry = entry?;
+        if entry.file_name() != "lost+found" && !entry.file_type()?.is_socket() {
             return Ok(false);
         }
     }

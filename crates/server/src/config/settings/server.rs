@@ -23,4 +23,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Whether anybody may connect from other machines without saying who it is. \
          Without it a listener that other machines reach does not start."
     ),
+    integer!(
+        "sys_interval_s",
+        0..=86_400,
+        "seconds",
+        server.sys_interval_s,
+        "Time between two publications of the topics below `$SYS`; 0 publishes none."
+    ),
 ];

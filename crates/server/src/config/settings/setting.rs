@@ -4,7 +4,7 @@ use dunlin_broker::limits::{OverflowRule, Settings};
 
 use crate::config::{
     authentication::{AuthConfig, LoginConfig},
-    model::{ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig, TlsConfig},
+    model::{AdminConfig, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig, TlsConfig},
     value::{Kind, Value},
 };
 
@@ -27,6 +27,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) login: LoginConfig,
     pub(in crate::config) tls: TlsConfig,
     pub(in crate::config) storage: StorageConfig,
+    pub(in crate::config) admin: AdminConfig,
     pub(in crate::config) rights: RightsConfig,
     pub(in crate::config) log: LogConfig,
 }

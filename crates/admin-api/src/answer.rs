@@ -1,0 +1,88 @@
+//! What the Server says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    session::{Group, Retained, Session, Subscription},
+    status::{Drops, Status},
+};
+
+/// One line of what the Server says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// What it says.
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// Whether it is the last line of the answer.
+    pub last: bool,
+}
+
+/// What one line says. Long lists come in several lines; their rows belong together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// How the Server does.
+    Status(Box<Status>),
+    /// Some Sessions.
+    Sessions {
+        /// The Sessions.
+        rows: Vec<Session>,
+        /// How many there are that were asked for, up to this line; more than rows if there is a limit.
+        matched: u64,
+    },
+    /// The Session that was asked for; its Subscriptions follow.
+    Session(Box<Session>),
+    /// Some Subscriptions.
+    Subscriptions {
+        /// The Subscriptions.
+        rows: Vec<Subscription>,
+        /// How many there are that were asked for, up to this line; more than rows if there is a limit.
+        matched: u64,
+    },
+    /// Groups of Shared Subscriptions, of each of which one member gets the message.
+    Groups {
+        /// The groups.
+        rows: Vec<Group>,
+    },
+    /// Some Retained Messages.
+    Retained {
+        /// The messages.
+        rows: Vec<Retained>,
+        /// How many there were up to this line.
+        matched: u64,
+    },
+    /// Messages that were dropped since the start, by cause; Sessions that lost some follow.
+    Drops(Drops),
+    /// What was wanted is done.
+    Done {
+        /// What was done, in words.
+        message: String,
+    },
+    /// Nothing was done, or not all.
+    Refused {
+        /// Why, in a word.
+        why: Refusal,
+        /// Why, in words.
+        message: String,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The line is too long, or not JSON, or not a question.
+    NotAQuestion,
+    /// Something in the question cannot be, such as a Topic Filter that is none.
+    BadValue,
+    /// There is no such Session, or it has no Network Connection.
+    NotFound,
+    /// There are as many questions under way as there may be.
+    Busy,
+    /// The question did not come, or was not answered, in time.
+    TooSlow,
+    /// It was done, but a crash may take it back: the storage has failed.
+    NotDurable,
+    /// The Server shuts down, or has failed.
+    Unavailable,
+}
