@@ -75,7 +75,8 @@ impl<M: Machine> Turns<M> {
         match slot.write(pending, &mut self.scratch) {
             Writing::Took(count) => {
                 let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
-                if slot.is_paused && self.outbox.backlog(connection) <= self.around.backlog_max {
+                let backlog = self.outbox.backlog(connection) + slot.unsent_len();
+                if slot.is_paused && backlog <= self.around.backlog_max {
                     slot.is_paused = false;
                     if !slot.is_listed {
                         slot.is_listed = true;
