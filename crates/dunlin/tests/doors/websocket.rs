@@ -233,7 +233,7 @@ fn curl_is_upgraded_or_told_why_not() {
         let fields = "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
                       -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='";
         let port = doors.ports[0];
-        shell(&format!("curl -si --http1.1 -m 1 {fields} {more} http://127.0.0.1:{port}{path}")).text()
+        shell(&format!("curl -si --http1.1 -m 2 {fields} {more} http://127.0.0.1:{port}{path}")).text()
     };
     for path in ["/mqtt", "/", "/mqtt?x=1"] {
         let said = ask(path, "-H 'Sec-WebSocket-Protocol: mqttv3.1, mqtt'");
