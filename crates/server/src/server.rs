@@ -15,10 +15,7 @@ use std::{
 };
 
 use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
-use dunlin_broker::{
-    ids::ShardId, limits::Settings, permissions::rule_set::RuleSet, routing::interests::Interests,
-    shard::Shard,
-};
+use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
@@ -148,8 +145,7 @@ impl Server {
         let began = std::time::Instant::now();
         let chains = chains.into();
         let doors = doors(config, &chains)?;
-        let rules = rights::read(&config.rights, chains.users())?;
-        let rulebook = Arc::new(Rulebook::new(Arc::clone(&rules)));
+        let rulebook = Arc::new(Rulebook::new(rights::read(&config.rights, chains.users())?));
         let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
@@ -177,12 +173,7 @@ impl Server {
             startup,
         };
         let desk = desk(config, &around, &settings, &chains);
-        runtime.spawn(reauthentication::serve(
-            requests,
-            Arc::clone(&chains),
-            Arc::clone(&post),
-            desk.connect_timeout,
-        ));
+        runtime.spawn(reauthentication::serve(requests, chains, Arc::clone(&post), desk.connect_timeout));
         let mut server = Self {
             listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
             doors,
@@ -198,12 +189,10 @@ impl Server {
             failed: Arc::new(Notify::new()),
             runtime: Some(runtime),
         };
-        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings, &rules)?;
+        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
-        server.note_alive_now_and_then();
-        server.mind_users();
-        server.give_memory_back_now_and_then();
+        server.begin_routine();
         server.open_admin_door(config, began)?;
         server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
@@ -211,19 +200,25 @@ impl Server {
         Ok(server)
     }
 
+    /// What is done now and then, as long as the Server runs.
+    fn begin_routine(&self) {
+        self.note_alive_now_and_then();
+        self.mind_users();
+        self.give_memory_back_now_and_then();
+    }
+
     fn start_shards(
         &mut self,
         pollers: impl ExactSizeIterator<Item = Poller>,
         around: &Surroundings,
         settings: &Arc<Settings>,
-        rules: &Arc<RuleSet>,
     ) -> Result<(), StartError> {
         let count = around.post.shards();
         let interests = Interests::new(count);
         for (number, poller) in (0..).zip(pollers) {
             let id = ShardId(number);
             let mut shard = Shard::new(id, count, Arc::clone(settings), &interests);
-            shard.put_rules(Arc::clone(rules));
+            shard.put_rules(self.rulebook.current());
             let thread = thread::start(id, shard, poller, around.clone(), Arc::clone(&self.failed))
                 .map_err(|source| StartError::Resources { what: "a shard", source })?;
             self.shards.push(thread);
@@ -287,7 +282,7 @@ impl Server {
             (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
         let chains = Arc::clone(&self.desk.chains);
         // The log is told of errors there.
-        let on_change = move || drop(put_rules_in_force(&rights, &rulebook, &desk));
+        let on_change = move || drop(rights::put_in_force(&rights, &rulebook, &desk));
         self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
@@ -417,7 +412,7 @@ impl Server {
     /// # Errors
     /// If they cannot be used; then those that were in force stay.
     pub fn reload_rights(&self) -> Result<(), RightsError> {
-        put_rules_in_force(&self.rights, &self.rulebook, &self.desk)
+        rights::put_in_force(&self.rights, &self.rulebook, &self.desk)
     }
 
     /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
@@ -477,18 +472,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Reads the rules and puts them in force, for the users that there are now.
-fn put_rules_in_force(config: &RightsConfig, rulebook: &Rulebook, desk: &Desk) -> Result<(), RightsError> {
-    let rules = rights::read(config, desk.chains.users()).inspect_err(|error| {
-        tracing::error!(%error, "the rules stay as they were");
-    })?;
-    tracing::info!(rules = rules.len(), "new rules are in force");
-    // First for those who come, then for those who are there: nobody slips through in between.
-    rulebook.swap(Arc::clone(&rules));
-    desk.post.change_rules(&rules);
-    Ok(())
 }
 
 /// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.

@@ -61,15 +61,18 @@ fn haproxy_passes_on_addresses_and_ends_tls() {
     let (server, client) = (authority.server(), authority.client("device-7", 7));
     let read = |path| std::fs::read_to_string(path).expect("it was written");
     let pem = authority.write("both.pem", &(read(&server.certificate) + &read(&server.key)));
-    let mut doors = open(&[&format!("kind = \"tcp\"\n{TRUSTED}")]);
-    let (plain, tls, ca) = (free_port(), free_port(), authority.ca_file());
+    let through = format!("kind = \"tls\"\n{TRUSTED}{}", server.settings());
+    let mut doors = open(&[&format!("kind = \"tcp\"\n{TRUSTED}"), &through]);
+    let (plain, tls, passing, ca) = (free_port(), free_port(), free_port(), authority.ca_file());
     let config = format!(
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
          listen plain\n bind 127.0.0.1:{plain}\n server a 127.0.0.1:{port} send-proxy\n\
          listen tls\n bind 127.0.0.1:{tls} ssl crt {} ca-file {} verify optional\n \
-         server a 127.0.0.1:{port} send-proxy-v2-ssl-cn\n",
+         server a 127.0.0.1:{port} send-proxy-v2-ssl-cn\n\
+         listen passing\n bind 127.0.0.1:{passing}\n server a 127.0.0.1:{} send-proxy-v2\n",
         pem.display(),
         ca.display(),
+        doors.ports[1],
         port = doors.ports[0],
     );
     let file = authority.write("haproxy.cfg", &config);
@@ -81,6 +84,10 @@ fn haproxy_passes_on_addresses_and_ends_tls() {
     let own = format!("--cafile {} {}", ca.display(), client.options());
     mosquitto("mosquitto_pub", tls, &format!("{own} -q 2 -t through/tls -m came")).assert_success();
     receiver.await_line("the message", |line| line == "came");
+    // TLS from end to end, with a header before it.
+    let options = format!("--cafile {} -q 1 -t through/all -m passed", ca.display());
+    mosquitto("mosquitto_pub", passing, &options).assert_success();
+    receiver.await_line("the message", |line| line == "passed");
     shell(&format!("printf '\\300\\000' | curl -s --interface 127.0.0.5 telnet://127.0.0.1:{plain}"));
     doors.await_log(&["the first packet is not CONNECT", "peer=127.0.0.5:"]);
 }

@@ -1,8 +1,13 @@
 //! MQTT over TLS: versions, names, tickets, and what is said to those who speak something else.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     authority::{Authority, NOW},
-    support::raw::{Came, Raw, connect_packet},
+    support::{
+        WAIT,
+        raw::{Came, Raw, connect_packet},
+    },
     world::{Doors, expect_delivery, mosquitto, open, open_with, s_client, shell, subscriber},
 };
 
@@ -176,11 +181,33 @@ fn a_handshake_that_stalls_is_ended() {
     let mut stalled = Raw::open(([127, 0, 0, 1], doors.ports[0]).into());
     stalled.send(b"\x16\x03\x01");
     doors.await_log(&["no end of the TLS handshake within 1 s"]);
-    assert_eq!(stalled.next_within(crate::support::WAIT), Came::Closed);
+    assert_eq!(stalled.next_within(WAIT), Came::Closed);
     let ca = format!("--cafile {} -t after/#", authority.ca_file().display());
     let mut receiver = subscriber(doors.ports[0], &ca);
     expect_delivery(&doors, &mut receiver, "after/stall", "here");
     let mut plain = doors.server.raw();
     plain.send(&connect_packet("plain", 60));
     plain.await_connack("plain");
+}
+
+#[test]
+fn beyond_the_most_handshakes_the_oldest_is_ended() {
+    let authority = Authority::new("CA");
+    let text = format!("kind = \"tls\"\n{}", authority.server().settings());
+    let doors = open_with("[tls]\nhandshakes_max = 2\n", &[&text]);
+    let stall = || {
+        let mut raw = Raw::open(([127, 0, 0, 1], doors.ports[0]).into());
+        raw.send(b"\x16\x03\x01");
+        raw
+    };
+    let mut stalled: Vec<Raw> = (0..5).map(|_| stall()).collect();
+    let deadline = Instant::now() + WAIT / 2;
+    // Which of those that came together are the oldest, the order of their first bytes says.
+    while stalled.len() > 2 {
+        assert!(Instant::now() < deadline, "{} handshakes are under way", stalled.len());
+        stalled.retain_mut(|raw| raw.next_within(Duration::from_millis(10)) == Came::Nothing);
+    }
+    assert_eq!(stalled.len(), 2);
+    let ca = format!("--cafile {} -t a", authority.ca_file().display());
+    mosquitto("mosquitto_pub", doors.ports[0], &format!("{ca} -m 1")).assert_success();
 }

@@ -173,6 +173,9 @@ fn the_end_is_told_in_both_ways() {
     let mut socket = Socket::connected(&doors, "closes");
     socket.send(&frame(0x88, b"\x03\xE9going away"));
     socket.expect_close(1001);
+    let mut socket = Socket::upgraded(&doors);
+    socket.send(&[frame(BINARY, &connect_packet("at once", 60)), frame(0x88, b"")].concat());
+    socket.expect_close(1000);
     // Whoever speaks MQTT wrongly is told so in MQTT, and then closed.
     let mut socket = Socket::connected(&doors, "wrong");
     socket.send(&frame(BINARY, &connect_packet("wrong", 60)));
@@ -181,6 +184,31 @@ fn the_end_is_told_in_both_ways() {
     let mut socket = Socket::upgraded(&doors);
     socket.send(&frame(BINARY, &packet(PINGREQ, b"")));
     socket.expect_close(1000);
+}
+
+/// Whoever pings and does not read is not read either, before the answers fill the memory.
+#[test]
+fn pings_without_end_are_not_answered_without_end() {
+    let doors = ws();
+    let mut socket = Socket::connected(&doors, "pings");
+    socket.0.set_nonblocking(true).expect("it can be set");
+    let pings: Vec<u8> = (0..200_u8).flat_map(|_| frame(0x89, &[0; 125])).collect();
+    let (mut sent, mut quiet) = (0_usize, 0);
+    // The Server stops reading when the answers, of a tenth of the size at least, are as much as a Client may leave unread.
+    while sent < 100_000_000 && quiet < 20 {
+        match socket.0.write(&pings[sent % pings.len()..]) {
+            Ok(count) => (sent, quiet) = (sent + count, 0),
+            Err(_) => {
+                quiet += 1;
+                let mut other = doors.server.raw();
+                other.connect("other");
+            }
+        }
+    }
+    let facts = std::fs::read_to_string(format!("/proc/{}/status", doors.server.pid())).expect("it runs");
+    let rss = facts.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let rss_kb: u64 = rss.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(rss_kb < 150_000, "{sent} bytes of Pings made the Server use {rss_kb} kB");
 }
 
 #[test]
@@ -205,7 +233,7 @@ fn curl_is_upgraded_or_told_why_not() {
         let fields = "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
                       -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='";
         let port = doors.ports[0];
-        shell(&format!("curl -si --http1.1 -m 1 {fields} {more} http://127.0.0.1:{port}{path}")).text()
+        shell(&format!("curl -si --http1.1 -m 2 {fields} {more} http://127.0.0.1:{port}{path}")).text()
     };
     for path in ["/mqtt", "/", "/mqtt?x=1"] {
         let said = ask(path, "-H 'Sec-WebSocket-Protocol: mqttv3.1, mqtt'");

@@ -131,9 +131,11 @@ impl WebSocket {
         Received { len: written, end }
     }
 
-    /// Appends `bytes` as one binary frame.
+    /// Appends `bytes` as one binary frame; nothing after a Close (RFC 6455, section 5.5.1).
     pub fn send(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.write_frame(Opcode::Binary, bytes, out);
+        if !self.has_sent_close {
+            self.write_frame(Opcode::Binary, bytes, out);
+        }
     }
 
     /// Appends a Close with `code`, unless there was one; after it nothing may be sent.
@@ -335,6 +337,7 @@ mod tests {
         let mut server = server();
         let mut replies = Vec::new();
         server.close(NORMAL, &mut replies);
+        server.send(b"too late", &mut replies);
         let mut bytes = frame(true, Opcode::Ping, b"");
         bytes.extend(frame(true, Opcode::Close, b"\x03\xE8"));
         assert_eq!(server.receive(&mut bytes, &mut replies).end, Some(End::Closed));

@@ -98,7 +98,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, tls, auths, login, rights, storage, admin, log, .. } = draft;
+    let Draft {
+        server, mut listeners, broker, lobby, tls, auths, login, rights, storage, admin, log, ..
+    } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }

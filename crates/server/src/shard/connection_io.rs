@@ -113,7 +113,12 @@ impl Slot {
 
     /// Whether the layers have something to write themselves.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.layer().is_some_and(|layer| !layer.unsent().is_empty())
+        self.unsent_len() > 0
+    }
+
+    /// Bytes that the layers have to write themselves.
+    pub(crate) fn unsent_len(&self) -> usize {
+        self.layer().map_or(0, |layer| layer.unsent().len())
     }
 
     /// Reads once, at most `most` bytes, into `buffer`, which is at least as long as one of a thread.

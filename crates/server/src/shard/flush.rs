@@ -78,7 +78,8 @@ impl<M: Machine> Turns<M> {
             Writing::Took(count) => {
                 self.traffic.bytes_sent += count as u64;
                 let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
-                if slot.is_paused && self.outbox.backlog(connection) <= self.around.backlog_max {
+                let backlog = self.outbox.backlog(connection) + slot.unsent_len();
+                if slot.is_paused && backlog <= self.around.backlog_max {
                     slot.is_paused = false;
                     if !slot.is_listed {
                         slot.is_listed = true;

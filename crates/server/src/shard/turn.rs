@@ -455,8 +455,9 @@ impl<M: Machine> Turns<M> {
             self.ready.push_back(connection);
         }
         if count == 0 {
-            // Part of a TLS record, perhaps of a long one.
+            // Part of a TLS record, perhaps of a long one, or something of the layers that had an answer.
             slot.pace(!is_drained, Duration::ZERO);
+            slot.is_paused = slot.unsent_len() > self.around.backlog_max;
         } else if !slot.is_ending {
             self.received(connection, count, !is_drained);
         }
@@ -486,7 +487,7 @@ impl<M: Machine> Turns<M> {
         if let Some(began) = began {
             slot.pace(was_full, began.elapsed());
         }
-        slot.is_paused = self.outbox.backlog(connection) > self.around.backlog_max;
+        slot.is_paused = self.outbox.backlog(connection) + slot.unsent_len() > self.around.backlog_max;
     }
 
     fn handle_timeout(&mut self) {

@@ -328,6 +328,11 @@ fn keys_of_a_listener_must_go_together() {
         ("owner = \"root\"\n", 2, "`owner` of a listener of kind `tcp`"),
         ("websocket_paths = \"mqtt\"\n", 2, "the path `mqtt`"),
         ("proxy_protocol = true\n", 2, "`proxy_protocol` without `trusted_proxies`"),
+        (
+            "trusted_proxies = \"::1\"\n",
+            2,
+            "`trusted_proxies` of a listener of kind `tcp`, which are not asked",
+        ),
         ("name = \"a\"\n[[listener]]\nname = \"a\"\n", 4, "a second listener with the name `a`"),
     ] {
         let mistake = mistake(&format!("[[listener]]\n{text}"));

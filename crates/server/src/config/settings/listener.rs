@@ -115,6 +115,17 @@ pub(super) fn end(draft: &mut Draft) -> Result<(), Objection> {
             "the addresses of the proxies: anybody else could say it came from anywhere",
         );
     }
+    let is_plain = matches!(listener.kind, ListenerKind::Tcp | ListenerKind::Tls);
+    if is_plain && !listener.proxy_protocol && !listener.trusted_proxies.is_empty() {
+        return object(
+            "trusted_proxies",
+            &format!(
+                "`trusted_proxies` of a listener of kind `{}`, which are not asked",
+                listener.kind.word()
+            ),
+            "`proxy_protocol = true` with it",
+        );
+    }
     name(&mut listener, &draft.listeners)?;
     if draft.listeners.len() == LISTENERS_MAX {
         return object("name", "one listener too many", &format!("at most {LISTENERS_MAX} of them"));
