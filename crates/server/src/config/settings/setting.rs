@@ -4,7 +4,10 @@ use dunlin_broker::limits::{OverflowRule, Settings};
 
 use crate::config::{
     authentication::{AuthConfig, LoginConfig},
-    model::{AdminConfig, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig, TlsConfig},
+    model::{
+        AdminConfig, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig,
+        TlsConfig,
+    },
     value::{Kind, Value},
 };
 
