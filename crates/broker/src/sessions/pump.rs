@@ -96,7 +96,7 @@ impl State {
         let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
         let identifiers = delivery.identifiers.as_slice();
         let is_written = write_publish(connection, id, &delivery.message.view(), hop, identifiers, now, out);
-        self.count_sent(now, session, is_written);
+        self.count_sent(now, session, delivery.message.payload().len(), is_written);
         is_written
     }
 

@@ -11,6 +11,7 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use tracing::Level;
 
 use super::{
     error::{ConfigError, Mistake, nearest},
@@ -35,6 +36,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// `--shards`
     pub shards: Option<u8>,
+    /// How often `--verbose`.
+    pub verbose: u8,
     /// `--allow-anonymous`
     pub allow_anonymous: bool,
 }
@@ -69,6 +72,11 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
     if let Some(shards) = flags.shards {
         config.server.shards = shards;
     }
+    config.log.level = match flags.verbose {
+        0 => config.log.level,
+        1 => config.log.level.max(Level::DEBUG),
+        2.. => Level::TRACE,
+    };
     config.server.allow_anonymous_public |= flags.allow_anonymous;
     Ok(config)
 }

@@ -109,7 +109,7 @@ const MISTAKES: &[(&str, usize, usize, &str, &str)] = &[
         1,
         2,
         "unknown name `x`",
-        "one of the tables server, listener, tls, auth, mqtt, queue, rights, limits, storage, log",
+        "one of the tables server, listener, tls, auth, mqtt, queue, rights, limits, storage, admin, log",
     ),
     ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
     ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
@@ -370,6 +370,8 @@ fn flags_go_over_the_file() {
     let config = load(&Flags { bind, allow_anonymous: true, ..flags }).unwrap();
     assert_eq!(config.listeners.iter().map(|listener| listener.port).collect::<Vec<_>>(), [1883, 1883]);
     assert!(config.server.allow_anonymous_public);
+    let level = |verbose| load(&Flags { verbose, ..Flags::default() }).unwrap().log.level;
+    assert_eq!([0, 1, 2, 9].map(level), [Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]);
 }
 
 #[test]
