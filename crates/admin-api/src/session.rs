@@ -29,6 +29,29 @@ pub struct Session {
     pub has_will: bool,
     /// Messages that it did not get since it began, or since the start of the Server.
     pub drops: Drops,
+    /// What its Client was denied since then.
+    pub denials: Denials,
+}
+
+/// What a Client wanted and may not, counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Denials {
+    /// PUBLISH packets.
+    pub publish: u64,
+    /// Topic Filters.
+    pub subscribe: u64,
+    /// Messages that a Subscription matched.
+    pub receive: u64,
+    /// Wills.
+    pub will: u64,
+}
+
+impl Denials {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.publish + self.subscribe + self.receive + self.will
+    }
 }
 
 /// One Network Connection.

@@ -1,56 +1,125 @@
 //! Providers in their order, and what they say together (3.1.4, 4.12).
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-use dunlin_broker::{handshake::Credentials, input::Decision, permissions::Permissions};
+use dunlin_broker::{
+    handshake::Credentials,
+    input::{Decision, Terms},
+    permissions::{rule_set::Users, subject::Subject},
+};
 use dunlin_packet::reason_code::ReasonCode;
+use tokio::time::sleep;
 
-use crate::authenticator::{Authenticator, NextStep, Question, Verdict};
+use crate::{
+    authenticator::{Authenticator, Grant, NextStep, Question, Verdict},
+    rights::rulebook::Rulebook,
+    throttle::{Attempt, Throttle, Toll},
+};
 
 /// Providers, asked one after the other until one knows the Client. Without any, everybody is welcome.
-#[derive(Default)]
 pub struct Chain {
-    providers: Vec<Box<dyn Authenticator>>,
+    providers: Vec<Arc<dyn Authenticator>>,
+    allows_anonymous: bool,
+    throttle: Option<Arc<Throttle>>,
+    rulebook: Arc<Rulebook>,
 }
 
-/// What is remembered of one Client's exchange between its steps; a new one for each CONNECT and
-/// re-authentication.
+/// What is remembered of one Client's exchange between its steps, and from one exchange to the next.
 #[derive(Default)]
 pub struct Exchange {
     next: Option<Box<dyn NextStep>>,
+    /// What was asked first, without credentials: where the Client comes from.
+    origin: Option<Box<Question>>,
 }
 
 impl Chain {
-    /// A chain of `providers`.
+    /// A chain of `providers`, with rules that allow everything, and without a throttle. If there is no provider, Clients need
+    /// not say who they are.
     #[must_use]
     pub fn new(providers: Vec<Box<dyn Authenticator>>) -> Self {
-        Self { providers }
+        Self::of(providers.into_iter().map(Arc::from).collect())
+    }
+
+    /// The same of providers that other chains have as well.
+    #[must_use]
+    pub fn of(providers: Vec<Arc<dyn Authenticator>>) -> Self {
+        let allows_anonymous = providers.is_empty();
+        Self { providers, allows_anonymous, throttle: None, rulebook: Arc::default() }
+    }
+
+    /// Whether Clients that do not say who they are are let in.
+    #[must_use]
+    pub fn with_anonymous(self, allows_anonymous: bool) -> Self {
+        Self { allows_anonymous, ..self }
+    }
+
+    /// With delays after wrong passwords.
+    #[must_use]
+    pub fn with_throttle(self, throttle: Arc<Throttle>) -> Self {
+        Self { throttle: Some(throttle), ..self }
+    }
+
+    /// With these rules for all whom it lets in.
+    #[must_use]
+    pub fn with_rulebook(self, rulebook: Arc<Rulebook>) -> Self {
+        Self { rulebook, ..self }
     }
 
     /// Whether nobody is asked, so that every Client is welcome.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.providers.is_empty()
+    pub fn is_open(&self) -> bool {
+        self.providers.is_empty() && self.allows_anonymous
+    }
+
+    /// Whether Clients that do not say who they are are let in.
+    #[must_use]
+    pub fn allows_anonymous(&self) -> bool {
+        self.allows_anonymous
+    }
+
+    /// All users there are, if each provider has a list of them.
+    #[must_use]
+    pub fn users(&self) -> Option<Users> {
+        let mut users = Users { allows_anonymous: self.allows_anonymous, ..Users::default() };
+        for provider in &self.providers {
+            users.names.extend(provider.user_names()?);
+        }
+        (!self.providers.is_empty()).then_some(users)
     }
 
     /// Decides one step of the exchange.
     pub async fn authenticate(&self, question: &Question, exchange: &mut Exchange) -> Decision {
-        let verdict = if question.credentials.is_continued {
-            match exchange.next.take() {
-                Some(next) => next.judge(question).await,
-                // An answer without a challenge.
-                None => Verdict::Deny(ReasonCode::ProtocolError),
-            }
-        } else {
-            *exchange = Exchange::default();
-            self.first_step(question).await
+        let next = exchange.next.take();
+        let is_continued = question.credentials.is_continued;
+        if !is_continued {
+            exchange.note_origin(question);
+        }
+        let user_name = match &next {
+            Some(next) if is_continued => next.user_name(),
+            _ => question.credentials.user_name.as_deref(),
         };
-        decision(verdict, exchange, &question.credentials)
+        let attempt = self.attempt(question, user_name);
+        if let Err(code) = self.pay(attempt).await {
+            return Decision::Deny(code);
+        }
+        let verdict = match next {
+            Some(next) if is_continued => next.judge(question).await,
+            // An answer without a challenge.
+            None if is_continued => Verdict::Deny(ReasonCode::ProtocolError),
+            _ => self.first_step(question).await,
+        };
+        self.note(attempt, question, &verdict);
+        self.decision(verdict, question, exchange)
     }
 
     async fn first_step(&self, question: &Question) -> Verdict {
-        if self.is_empty() && question.credentials.method.is_none() {
-            return Verdict::Grant { permissions: Permissions::default(), data: Vec::new() };
+        let credentials = &question.credentials;
+        if self.is_open() && credentials.method.is_none() {
+            return Verdict::Grant { grant: Grant::default(), data: Vec::new() };
         }
         for provider in &self.providers {
             match provider.judge(question).await {
@@ -58,7 +127,104 @@ impl Chain {
                 verdict => return verdict,
             }
         }
+        if self.allows_anonymous && is_anonymous(credentials) {
+            return Verdict::Grant { grant: Grant::default(), data: Vec::new() };
+        }
         Verdict::NotMine
+    }
+
+    /// Who tries it, if it is something that can be guessed.
+    fn attempt(&self, question: &Question, user_name: Option<&str>) -> Option<Attempt> {
+        let credentials = &question.credentials;
+        // The first step of a method does not say yet who it is.
+        let guesses_nothing = user_name.is_none() && credentials.method.is_some();
+        let throttle = self.throttle.as_deref().filter(|_| !guesses_nothing && !is_anonymous(credentials))?;
+        Some(throttle.attempt(question.peer.ip(), user_name))
+    }
+
+    /// Waits, or refuses, after failures.
+    async fn pay(&self, attempt: Option<Attempt>) -> Result<(), ReasonCode> {
+        let (Some(throttle), Some(attempt)) = (&self.throttle, attempt) else { return Ok(()) };
+        match throttle.toll(attempt, Instant::now()) {
+            Toll::Free => {}
+            Toll::Wait(time) => sleep(time).await,
+            Toll::Refuse(_) => return Err(ReasonCode::ConnectionRateExceeded),
+        }
+        Ok(())
+    }
+
+    fn note(&self, attempt: Option<Attempt>, question: &Question, verdict: &Verdict) {
+        let (Some(throttle), Some(attempt)) = (&self.throttle, attempt) else { return };
+        match verdict {
+            Verdict::Grant { .. } => throttle.succeeded(attempt),
+            Verdict::NotMine | Verdict::Deny(ReasonCode::BadUserNameOrPassword) => {
+                throttle.failed(attempt, Instant::now());
+            }
+            // So a method says that a proof was wrong.
+            Verdict::Deny(ReasonCode::NotAuthorized) if question.credentials.method.is_some() => {
+                throttle.failed(attempt, Instant::now());
+            }
+            // Nothing was guessed, such as with a token that is over, or nobody could say whether it was right.
+            Verdict::Deny(_) | Verdict::Challenge { .. } => {}
+        }
+    }
+
+    fn decision(&self, verdict: Verdict, question: &Question, exchange: &mut Exchange) -> Decision {
+        match verdict {
+            Verdict::Grant { grant, data } => self.grant(grant, data, question),
+            Verdict::Challenge { data, next } => {
+                exchange.next = Some(next);
+                Decision::Challenge(data)
+            }
+            Verdict::Deny(code) if code.is_error() => Decision::Deny(code),
+            // A provider that refuses with a code of success must not let anybody in.
+            Verdict::Deny(_) => Decision::Deny(ReasonCode::NotAuthorized),
+            Verdict::NotMine => Decision::Deny(nobody_knows(&question.credentials)),
+        }
+    }
+
+    fn grant(&self, grant: Grant, data: Vec<u8>, question: &Question) -> Decision {
+        let Grant { user_name, groups, rules, expires, client_id } = grant;
+        let valid_for = match expires.map(|expires| expires.duration_since(SystemTime::now())) {
+            None => None,
+            Some(Ok(valid_for)) if !valid_for.is_zero() => Some(valid_for),
+            Some(_) => return Decision::Deny(ReasonCode::NotAuthorized),
+        };
+        let subject = Subject {
+            user_name,
+            client_id: client_id.clone().unwrap_or_else(|| question.credentials.client_id.clone()),
+            groups,
+            address: question.peer.ip().to_canonical(),
+            certificate: question.certificate.clone(),
+        };
+        let permissions = self.rulebook.permissions(subject, rules);
+        Decision::Grant { permissions, data, terms: Terms { client_id, valid_for } }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::of(Vec::new())
+    }
+}
+
+impl Exchange {
+    /// The question about a step of a re-authentication, from where the Client came when it connected; nothing if it did not come
+    /// through a chain.
+    #[must_use]
+    pub fn question_again(&self, credentials: Credentials) -> Option<Question> {
+        let origin = self.origin.as_deref()?.clone();
+        Some(Question { credentials, is_reauthentication: true, ..origin })
+    }
+
+    fn note_origin(&mut self, question: &Question) {
+        // Only who named a method can come again.
+        if question.credentials.method.is_some() && self.origin.is_none() {
+            let mut origin = question.clone();
+            origin.credentials.password = None;
+            origin.credentials.data = Vec::new();
+            self.origin = Some(Box::new(origin));
+        }
     }
 }
 
@@ -74,223 +240,20 @@ impl fmt::Debug for Exchange {
     }
 }
 
-fn decision(verdict: Verdict, exchange: &mut Exchange, credentials: &Credentials) -> Decision {
-    match verdict {
-        Verdict::Grant { permissions, data } => Decision::Grant { permissions, data },
-        Verdict::Challenge { data, next } => {
-            exchange.next = Some(next);
-            Decision::Challenge(data)
-        }
-        Verdict::Deny(code) if code.is_error() => Decision::Deny(code),
-        // A provider that refuses with a code of success must not let anybody in.
-        Verdict::Deny(_) => Decision::Deny(ReasonCode::NotAuthorized),
-        Verdict::NotMine => Decision::Deny(nobody_knows(credentials)),
-    }
+/// Whether the Client says nothing about itself.
+fn is_anonymous(credentials: &Credentials) -> bool {
+    credentials.user_name.is_none() && credentials.password.is_none() && credentials.method.is_none()
 }
 
 fn nobody_knows(credentials: &Credentials) -> ReasonCode {
     if credentials.method.is_some() {
         ReasonCode::BadAuthenticationMethod // [MQTT-4.12.0-1]
-    } else if credentials.user_name.is_some() || credentials.password.is_some() {
-        ReasonCode::BadUserNameOrPassword
-    } else {
+    } else if is_anonymous(credentials) {
         ReasonCode::NotAuthorized
+    } else {
+        ReasonCode::BadUserNameOrPassword
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        net::SocketAddr,
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
-
-    use super::*;
-    use crate::authenticator::VerdictFuture;
-
-    /// Knows one user name and its password.
-    struct OneUser(&'static str, &'static [u8]);
-
-    impl Authenticator for OneUser {
-        fn name(&self) -> &str {
-            "one-user"
-        }
-
-        fn judge<'a>(&'a self, question: &'a Question) -> VerdictFuture<'a> {
-            let credentials = &question.credentials;
-            let verdict = if credentials.method.is_some() || credentials.user_name.as_deref() != Some(self.0)
-            {
-                Verdict::NotMine
-            } else if credentials.password.as_deref() == Some(self.1) {
-                granted(b"")
-            } else {
-                Verdict::Deny(ReasonCode::BadUserNameOrPassword)
-            };
-            Box::pin(async { verdict })
-        }
-    }
-
-    /// The method `sums`: asks for sums until the Client has had `rounds` of them right.
-    struct Sums {
-        rounds: u8,
-    }
-
-    /// Remembers the sum that was asked.
-    struct SumAsked {
-        sum: u8,
-        rounds_left: u8,
-    }
-
-    impl Authenticator for Sums {
-        fn name(&self) -> &str {
-            "sums"
-        }
-
-        fn judge<'a>(&'a self, question: &'a Question) -> VerdictFuture<'a> {
-            let is_mine = question.credentials.method.as_deref() == Some("sums");
-            Box::pin(async move { if is_mine { ask(self.rounds) } else { Verdict::NotMine } })
-        }
-    }
-
-    impl NextStep for SumAsked {
-        fn judge<'a>(self: Box<Self>, question: &'a Question) -> VerdictFuture<'a> {
-            Box::pin(async move {
-                match (question.credentials.data == [self.sum], self.rounds_left) {
-                    (false, _) => Verdict::Deny(ReasonCode::NotAuthorized),
-                    (true, 0) => granted(b"well done"),
-                    (true, rounds) => ask(rounds),
-                }
-            })
-        }
-    }
-
-    fn ask(rounds: u8) -> Verdict {
-        let next = SumAsked { sum: rounds + 40, rounds_left: rounds - 1 };
-        Verdict::Challenge { data: vec![rounds, 40], next: Box::new(next) }
-    }
-
-    fn granted(data: &[u8]) -> Verdict {
-        Verdict::Grant { permissions: Permissions::default(), data: data.to_vec() }
-    }
-
-    fn question(user_name: Option<&str>, password: &[u8], method: Option<&str>) -> Question {
-        Question {
-            credentials: Credentials {
-                client_id: "client".into(),
-                user_name: user_name.map(Into::into),
-                password: user_name.map(|_| password.to_vec()),
-                method: method.map(Into::into),
-                data: Vec::new(),
-                is_continued: false,
-            },
-            peer: SocketAddr::from(([192, 0, 2, 1], 40_000)),
-            listener: SocketAddr::from(([192, 0, 2, 2], 1_883)),
-            is_reauthentication: false,
-        }
-    }
-
-    fn chain() -> Chain {
-        Chain::new(vec![Box::new(OneUser("ann", b"a\0b")), Box::new(Sums { rounds: 2 })])
-    }
-
-    /// The providers of these tests never wait.
-    fn decide(chain: &Chain, question: &Question, exchange: &mut Exchange) -> Decision {
-        let future = pin!(chain.authenticate(question, exchange));
-        match future.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(decision) => decision,
-            Poll::Pending => panic!("nobody waits here"),
-        }
-    }
-
-    fn denied(chain: &Chain, question: &Question) -> ReasonCode {
-        match decide(chain, question, &mut Exchange::default()) {
-            Decision::Deny(code) => code,
-            other => panic!("not denied: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn without_providers_everybody_is_welcome_but_no_method_is_known() {
-        let chain = Chain::default();
-        for question in [question(None, b"", None), question(Some("ann"), b"anything", None)] {
-            let decision = decide(&chain, &question, &mut Exchange::default());
-            assert!(matches!(decision, Decision::Grant { .. }));
-        }
-        let with_method = question(None, b"", Some("sums"));
-        assert_eq!(denied(&chain, &with_method), ReasonCode::BadAuthenticationMethod); // [MQTT-4.12.0-1]
-    }
-
-    #[test]
-    fn the_first_provider_that_knows_the_client_decides() {
-        let chain = chain();
-        let right = decide(&chain, &question(Some("ann"), b"a\0b", None), &mut Exchange::default());
-        assert!(matches!(right, Decision::Grant { .. }));
-        for (question, code) in [
-            (question(Some("ann"), b"a", None), ReasonCode::BadUserNameOrPassword),
-            (question(Some("bob"), b"a\0b", None), ReasonCode::BadUserNameOrPassword),
-            (question(None, b"", None), ReasonCode::NotAuthorized),
-            (question(None, b"", Some("other")), ReasonCode::BadAuthenticationMethod), // [MQTT-4.12.0-1]
-        ] {
-            assert_eq!(denied(&chain, &question), code, "{:?}", question.credentials);
-        }
-    }
-
-    #[test]
-    fn a_method_with_several_steps_is_played_to_its_end() {
-        let (chain, mut exchange) = (chain(), Exchange::default());
-        let mut question = question(None, b"", Some("sums"));
-        for answer in [42, 41] {
-            let Decision::Challenge(data) = decide(&chain, &question, &mut exchange) else {
-                panic!("no challenge")
-            };
-            assert_eq!(data.iter().sum::<u8>(), answer);
-            question.credentials.is_continued = true;
-            question.credentials.data = vec![answer];
-        }
-        match decide(&chain, &question, &mut exchange) {
-            Decision::Grant { data, .. } => assert_eq!(data, b"well done"),
-            other => panic!("{other:?}"),
-        }
-        // The exchange is over: another answer is out of place.
-        assert!(matches!(
-            decide(&chain, &question, &mut exchange),
-            Decision::Deny(ReasonCode::ProtocolError)
-        ));
-    }
-
-    #[test]
-    fn a_wrong_answer_and_a_new_start_end_the_exchange() {
-        let (chain, mut exchange) = (chain(), Exchange::default());
-        let start = question(None, b"", Some("sums"));
-        let mut answer = start.clone();
-        answer.credentials.is_continued = true;
-        answer.credentials.data = vec![7];
-        assert!(matches!(decide(&chain, &start, &mut exchange), Decision::Challenge(_)));
-        assert!(matches!(decide(&chain, &answer, &mut exchange), Decision::Deny(ReasonCode::NotAuthorized)));
-        assert!(matches!(decide(&chain, &start, &mut exchange), Decision::Challenge(_)));
-        let unknown = question(None, b"", Some("other"));
-        assert!(matches!(decide(&chain, &unknown, &mut exchange), Decision::Deny(_)));
-        answer.credentials.data = vec![42];
-        assert!(matches!(decide(&chain, &answer, &mut exchange), Decision::Deny(ReasonCode::ProtocolError)));
-    }
-
-    /// Refuses with a Reason Code that says success.
-    struct Confused;
-
-    impl Authenticator for Confused {
-        fn name(&self) -> &str {
-            "confused"
-        }
-
-        fn judge<'a>(&'a self, _: &'a Question) -> VerdictFuture<'a> {
-            Box::pin(async { Verdict::Deny(ReasonCode::Success) })
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_never_taken_for_a_success() {
-        let chain = Chain::new(vec![Box::new(Confused)]);
-        assert_eq!(denied(&chain, &question(None, b"", None)), ReasonCode::NotAuthorized);
-    }
-}
+mod tests;

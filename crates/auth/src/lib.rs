@@ -8,3 +8,17 @@
 
 pub mod authenticator;
 pub mod chain;
+pub mod chains;
+pub mod hashing;
+pub mod providers;
+pub mod rights;
+pub mod secret;
+pub mod successes;
+pub mod throttle;
+
+mod claims;
+mod recent;
+#[cfg(test)]
+mod testing;
+mod watched_file;
+pub mod web;

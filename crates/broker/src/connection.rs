@@ -6,7 +6,7 @@ use dunlin_protocol::{
     topic_aliases::{InboundAliases, OutboundAliases},
 };
 
-use crate::{permissions::Permissions, topics::ids::SessionIndex};
+use crate::topics::ids::SessionIndex;
 
 /// A connected Client: what was agreed for this Network Connection.
 #[derive(Debug)]
@@ -24,7 +24,6 @@ pub(crate) struct Connection {
     pub(crate) keep_alive_at: Option<Instant>,
     /// What only Clients of 5.0 have; a connection at rest is small without it.
     pub(crate) extras: Option<Box<Extras>>,
-    pub(crate) permissions: Permissions,
     /// Where the Client comes from.
     pub(crate) peer: Box<str>,
     /// The user name it was authenticated with.

@@ -8,6 +8,7 @@ use crate::{
     ids::ConnectionId,
     message::{Message, MessageFacts},
     output::Outbox,
+    permissions::identity::Identity,
     publication::Publication,
     records::key::Key,
     reply::write_disconnect,
@@ -73,9 +74,11 @@ impl State {
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));
         }
+        self.forget_stay(id);
         self.tickets.forget(id);
         self.held.forget(id, serial);
         self.sessions[index].connection = None;
+        self.sessions[index].is_filtered = false;
         if fate == WillFate::Discarded {
             self.take_will(index, out); // [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
         }
@@ -120,8 +123,11 @@ impl State {
 
     /// Publishes the Will, if there is one, and forgets it. [MQTT-3.1.2-10] [MQTT3-3.1.2-10]
     pub(crate) fn send_will(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
-        if let Some(will) = self.take_will(index, out) {
-            self.publish_will(now, &will, out);
+        if let Some(will) = self.take_will(index, out)
+            && self.may_send_will(now, index, &will)
+        {
+            let publisher = self.identity_of(index);
+            self.publish_will(now, &will, publisher, out);
         }
     }
 
@@ -138,17 +144,19 @@ impl State {
         Some(will)
     }
 
-    fn publish_will(&mut self, now: Instant, will: &Will, out: &mut Outbox) {
+    fn publish_will(&mut self, now: Instant, will: &Will, publisher: Option<Identity>, out: &mut Outbox) {
         let dated = will.expiry_s.map(|seconds| dated(&will.message, now, seconds));
         let message = dated.as_ref().unwrap_or(&will.message);
         let mut publication = Publication::of_message(message);
+        publication.publisher = publisher;
         self.publish(now, &mut publication, out); // [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT3-3.1.2-16] [MQTT3-3.1.2-17]
     }
 
     /// Ends a Session without Network Connection: its Will is sent, its Subscriptions and messages go.
     /// [MQTT-4.1.0-2] [MQTT-3.1.2-8]
     pub(crate) fn end_session(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) {
-        let will = self.take_will(index, out);
+        let will = self.take_will(index, out).filter(|will| self.may_send_will(now, index, will));
+        let publisher = self.identity_of(index);
         let member = self.member(index);
         let Some(mut session) = self.sessions.remove(index) else { return };
         if let Some(at) = session.expires_at {
@@ -185,8 +193,26 @@ impl State {
         let waiting = session.queue.leave_connection();
         self.send_back(now, member, waiting, out);
         if let Some(will) = will {
-            self.publish_will(now, &will, out);
+            self.publish_will(now, &will, publisher, out);
         }
+    }
+
+    /// Who the Client of a Session is, if that is known.
+    fn identity_of(&self, index: SessionIndex) -> Option<Identity> {
+        let session = &self.sessions[index];
+        session.has_owner.then(|| session.permissions.identity())
+    }
+
+    /// Gives up a message that waited for a Session: it goes to another member if it came by a group.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Instant,
+        index: SessionIndex,
+        delivery: Delivery,
+        out: &mut Outbox,
+    ) {
+        self.unfile_delivery(self.sessions[index].owner, &delivery, None, out);
+        self.send_back(now, self.member(index), vec![delivery], out);
     }
 
     /// Removes one Subscription; `text` is memory for the filter.

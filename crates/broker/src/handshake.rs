@@ -19,8 +19,12 @@ use crate::{
     limits::Settings,
     message::{Message, MessageFacts, publisher_key},
     packets::publish::forwarded_properties,
-    permissions::Permissions,
+    permissions::{Permissions, ruling::Ruling},
     reply::write_refusal,
+    rights::{
+        denials::{Denied, tell},
+        enforcing::WILL_DENIED,
+    },
 };
 
 /// The Server's side of a Network Connection until the Client is authenticated.
@@ -242,6 +246,7 @@ impl Handshake {
             will: connect.will.as_ref().map(|will| will_request(will, &client_id)),
             user_name: connect.user_name.map(Into::into),
             permissions: Permissions::default(),
+            valid_for: None,
             authentication: method.map(|method| Authentication { method, data: Vec::new() }),
             peer: self.peer.clone(),
             client_id,
@@ -260,14 +265,25 @@ impl Handshake {
             return Step::NeedBytes;
         };
         match decision {
-            Decision::Grant { permissions, data } => {
-                let may_leave_will = |will: &WillRequest| permissions.may_publish(will.message.topic_name());
-                if !request.will.as_ref().is_none_or(may_leave_will) {
-                    let objection =
-                        (ReasonCode::NotAuthorized, "the Client may not publish to its Will Topic");
+            Decision::Grant { permissions, data, terms } => {
+                if let Some(client_id) = terms.client_id.filter(|id| *id != request.client_id) {
+                    if !request.is_assigned {
+                        let objection = (
+                            ReasonCode::ClientIdentifierNotValid,
+                            "the Client Identifier is not this user's",
+                        );
+                        return refuse_with(request.version, request.maximum_packet_size, objection);
+                    }
+                    request.client_id = client_id;
+                }
+                if let Some(will) = &request.will
+                    && !may_leave(&permissions, will)
+                {
+                    let objection = (ReasonCode::NotAuthorized, WILL_DENIED);
                     return refuse_with(request.version, request.maximum_packet_size, objection);
                 }
                 request.permissions = permissions;
+                request.valid_for = terms.valid_for;
                 if let Some(authentication) = &mut request.authentication {
                     authentication.data = data;
                 }
@@ -369,6 +385,18 @@ fn will_request(will: &Will<'_>, client_id: &str) -> WillRequest {
         message: Message::from_parts(will.topic_name, &properties, will.payload, facts),
         delay_s: will.properties.will_delay_interval_s().unwrap_or(0),
         expiry_s: will.properties.message_expiry_interval_s(),
+    }
+}
+
+/// Whether the Client may publish its Will; if not, the log is told by which rule.
+fn may_leave(permissions: &Permissions, will: &WillRequest) -> bool {
+    let (facts, topic_name) = (will.message.facts(), will.message.topic_name());
+    match permissions.may_publish(topic_name, facts.qos, facts.retain) {
+        Ruling::Allowed(_) => true,
+        Ruling::Denied(ground) => {
+            tell(Denied::Will, permissions.subject(), topic_name.as_str(), ground, 0);
+            false
+        }
     }
 }
 

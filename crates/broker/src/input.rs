@@ -1,6 +1,6 @@
 //! What a shard is told.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use dunlin_packet::version::ProtocolVersion;
 
@@ -9,7 +9,7 @@ use crate::{
     inspect::question::Asked,
     message::Message,
     output::PageReader,
-    permissions::Permissions,
+    permissions::{Permissions, rule_set::RuleSet},
     routing::mail::Mail,
 };
 
@@ -67,6 +67,8 @@ pub enum Input<'a> {
     },
     /// How it stands with the storage.
     Storage(Storage),
+    /// New rules are in force, in the place of those with the same name. They count for living Sessions at once.
+    Rules(Arc<RuleSet>),
     /// An operator asks something, or wants something done; answered in
     /// [`Outbox::answers`](crate::output::Outbox::answers).
     Asked(Box<Asked>),
@@ -173,6 +175,8 @@ pub struct ConnectRequest {
     pub user_name: Option<Box<str>>,
     /// What it may do.
     pub permissions: Permissions,
+    /// For how long it may stay; without end if there is nothing here.
+    pub valid_for: Option<Duration>,
     /// Extended authentication, if it took place (4.12).
     pub authentication: Option<Authentication>,
     /// Where it comes from, for the log.
@@ -199,6 +203,15 @@ pub struct Authentication {
     pub data: Vec<u8>,
 }
 
+/// On which terms a Client is let in. The default is: with the Client Identifier it has, for as long as it likes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The only Client Identifier it may have; one that came without is given this one.
+    pub client_id: Option<Box<str>>,
+    /// How long until it is disconnected, unless it authenticates again in time.
+    pub valid_for: Option<Duration>,
+}
+
 /// What the providers say about a Client.
 #[derive(Debug)]
 pub enum Decision {
@@ -208,6 +221,8 @@ pub enum Decision {
         permissions: Permissions,
         /// Authentication Data of the last step; empty for none.
         data: Vec<u8>,
+        /// On which terms.
+        terms: Terms,
     },
     /// The exchange goes on: AUTH 0x18 with this Authentication Data.
     Challenge(Vec<u8>),

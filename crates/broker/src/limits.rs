@@ -49,6 +49,11 @@ pub struct Settings {
     /// Whether a 3.x Client whose message is refused, because it cannot be kept, is disconnected without acknowledgement:
     /// otherwise the message is acknowledged and dropped.
     pub close_refused_3x: bool,
+    /// Whether a 3.x Client that may not publish or subscribe is disconnected: otherwise the message is acknowledged and
+    /// dropped.
+    pub close_denied_3x: bool,
+    /// Whether a Client Identifier in use, or with a kept Session, is for the user it belongs to only.
+    pub bind_client_id: bool,
     /// Bytes of memory for what waits for one kept Session; the rest waits on the disk.
     pub queue_memory_bytes_max: u64,
     /// Whether Sessions, their messages, Retained Messages and Wills are to survive the end of the program: then the
@@ -96,6 +101,8 @@ impl Default for Settings {
             queue_overflow: Overflow::DropOldest,
             queue_overflow_rules: Vec::new(),
             close_refused_3x: true,
+            close_denied_3x: false,
+            bind_client_id: true,
             queue_memory_bytes_max: 1 << 20,
             is_durable: false,
             will_grace_s: 10,

@@ -35,6 +35,14 @@ pub struct Counters {
     pub dropped_damaged: u64,
     /// How often a part of a queue could not be read from the disk.
     pub pages_unreadable: u64,
+    /// Messages that Clients may not publish, Wills too.
+    pub denied_publish: u64,
+    /// Topic Filters that Clients may not subscribe to.
+    pub denied_subscribe: u64,
+    /// Messages that were not delivered because a Client may not receive them.
+    pub denied_receive: u64,
+    /// Retained Messages that were not delivered because their publisher may not publish them any more.
+    pub denied_retained: u64,
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
 }

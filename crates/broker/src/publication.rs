@@ -3,7 +3,10 @@
 use dunlin_packet::publish::PublishLayout;
 use dunlin_protocol::time::Instant;
 
-use crate::message::{Message, View};
+use crate::{
+    message::{Message, View},
+    permissions::identity::Identity,
+};
 
 /// A message that is being published: borrowed as it came, kept only if somebody needs it for longer.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct Publication<'a> {
     kept: Option<Message>,
     /// Its number in the records of this shard; 0 as long as it has none.
     pub(crate) number: u64,
+    /// Who has published it, for a message with RETAIN.
+    pub(crate) publisher: Option<Identity>,
     /// Whether several Sessions share one record of it.
     pub(crate) is_body_shared: bool,
 }
@@ -24,7 +29,7 @@ impl<'a> Publication<'a> {
     }
 
     pub(crate) fn of_parts(view: View<'a>) -> Self {
-        Self { view, body: None, kept: None, number: 0, is_body_shared: false }
+        Self { view, body: None, kept: None, number: 0, publisher: None, is_body_shared: false }
     }
 
     pub(crate) fn of_message(message: &'a Message) -> Self {

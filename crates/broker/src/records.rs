@@ -2,7 +2,9 @@
 
 pub mod batch;
 pub mod content;
+mod identity;
 pub mod key;
+mod reader;
 pub mod record;
 pub mod traces;
 pub mod writing;

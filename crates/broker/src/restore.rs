@@ -17,6 +17,7 @@ use crate::{
     },
     reply::write_disconnect,
     restoring::{Flight, Orphan, Restoring, Transit, TransitOf},
+    rights::publishers::Kept,
     routing::group_mail::{GroupMail, GroupName},
     sessions::{
         paging::delivery_from,
@@ -108,16 +109,17 @@ impl State {
                 Some(index) => self.sessions[index].inbound.restore(packet_id),
                 None => out.batch.delete_record(Key::Received(owner, packet_id)),
             },
-            Record::Retained(_, message) => {
+            Record::Retained(_, message, publisher) => {
                 self.retained_bytes += message.size() as u64;
-                let old = self.retained.load(message.topic_name(), message.clone());
-                self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
+                let kept = Kept { message: message.clone(), publisher: self.publishers.add(publisher) };
+                let old = self.retained.load(message.topic_name(), kept);
+                self.forget_retained(old);
             }
             Record::Transit { from, number, .. } if from == self.id => self.filing.note_number(number),
             Record::Transit { from, number, content, .. } => {
                 let content = match content {
                     TransitContent::Publish(message) => TransitOf::Publish(message),
-                    TransitContent::Retain(message) => TransitOf::Retain(message),
+                    TransitContent::Retain(message, publisher) => TransitOf::Retain(message, publisher),
                     TransitContent::Share(group, message) => TransitOf::Share(GroupName::new(group), message),
                 };
                 self.filing.note_number(number);
@@ -148,6 +150,10 @@ impl State {
         session.owner = owner;
         session.expiry_s = content.expiry_s;
         session.was_kept = content.expiry_s > 0;
+        if let Some(owner) = &content.owner {
+            session.permissions = self.in_force.permissions(owner);
+            session.has_owner = true;
+        }
         let restoring = self.restoring();
         restoring.owners.insert(owner, index);
         restoring.left_at.push((index, content.left_at));
@@ -336,7 +342,7 @@ impl State {
                 TransitOf::Publish(message) => {
                     self.publish_here(now, &mut Publication::of_message(&message), out);
                 }
-                TransitOf::Retain(message) => self.keep_retained(now, message, out),
+                TransitOf::Retain(message, publisher) => self.keep_retained(now, message, publisher, out),
                 TransitOf::Share(group, message) => {
                     self.return_share(now, group, self.nobody(), message, true, out);
                 }
@@ -372,6 +378,7 @@ impl State {
         self.connections[id.index()] = None;
         self.connected -= 1;
         self.sessions[index].connection = None;
+        self.sessions[index].is_filtered = false;
         if self.sessions[index].has_records() {
             self.file_session(now, index, out);
         }

@@ -5,8 +5,8 @@ use dunlin_protocol::time::Instant;
 use foldhash::HashMap;
 
 use crate::{
-    ids::ShardId, message::Message, records::key::Owner, routing::group_mail::GroupName,
-    sessions::queue::Delivery, topics::ids::SessionIndex,
+    ids::ShardId, message::Message, permissions::identity::Identity, records::key::Owner,
+    routing::group_mail::GroupName, sessions::queue::Delivery, topics::ids::SessionIndex,
 };
 
 /// What is known only while records are put back.
@@ -51,6 +51,6 @@ pub(crate) struct Transit {
 #[derive(Debug)]
 pub(crate) enum TransitOf {
     Publish(Message),
-    Retain(Message),
+    Retain(Message, Option<Identity>),
     Share(GroupName, Message),
 }

@@ -17,6 +17,7 @@ use crate::{
     limits::Settings,
     metrics::Counters,
     output::Outbox,
+    permissions::rule_set::RuleSet,
     publication::Publication,
     routing::{interests::Interests, mail::Mail},
     state::State,
@@ -34,6 +35,12 @@ impl Shard {
     #[must_use]
     pub fn new(shard: ShardId, shards: u8, settings: Arc<Settings>, interests: &Interests) -> Self {
         Self { state: State::new(shard, shards, settings, interests) }
+    }
+
+    /// Puts rules in force, before the first record is restored and the first Client comes; later ones come as
+    /// [`Input::Rules`].
+    pub fn put_rules(&mut self, rules: Arc<RuleSet>) {
+        self.state.put_rules(rules);
     }
 
     /// Takes one input and adds to `out` what is to be done.
@@ -68,6 +75,7 @@ impl Shard {
             Input::Page(page) => state.take_page(now, page, out),
             Input::Unreadable { reader, what } => state.page_is_unreadable(now, reader, what, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
+            Input::Rules(rules) => state.change_rules(now, rules, out),
             Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
@@ -210,9 +218,9 @@ impl State {
                 self.take_receipt(from, receipt, out);
                 self.publish_here(now, &mut Publication::of_message(&message), out);
             }
-            Mail::Retain(message, receipt) => {
+            Mail::Retain(message, publisher, receipt) => {
                 self.take_receipt(from, receipt, out);
-                self.keep_retained(now, message, out);
+                self.keep_retained(now, message, publisher, out);
             }
             Mail::Fence { ask } => out.routes[from.index()].push(Mail::Fenced { ask }),
             Mail::Fenced { ask } => self.fenced(now, ask, out),
@@ -232,6 +240,7 @@ impl State {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
+                Timer::StayOver(id) => self.end_stay(now, id, out),
                 Timer::SessionExpiry(index) => {
                     self.counters.sessions_expired += 1;
                     self.sessions[index].expires_at = None;

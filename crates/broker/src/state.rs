@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_packet::topic::filter::TopicFilter;
 use dunlin_protocol::time::Instant;
+use foldhash::HashMap;
 
 use crate::{
     connection::Connection,
@@ -11,10 +12,13 @@ use crate::{
     held::HeldBack,
     ids::{ConnectionId, ShardId},
     limits::Settings,
-    message::Message,
     metrics::Counters,
     restoring::Restoring,
     retained::Retained,
+    rights::{
+        in_force::InForce,
+        publishers::{Kept, Publishers},
+    },
     routing::{
         asks::Asks, groups::Groups, interest::ShardInterest, interests::Interests, target::Target,
         tickets::Tickets,
@@ -42,7 +46,9 @@ pub(crate) struct State {
     pub(crate) sessions: Sessions,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) groups: Groups,
-    pub(crate) retained: Retained<Message>,
+    pub(crate) retained: Retained<Kept>,
+    pub(crate) publishers: Publishers,
+    pub(crate) in_force: InForce,
     pub(crate) retained_bytes: u64,
     pub(crate) asks: Asks,
     pub(crate) tickets: Tickets,
@@ -55,6 +61,8 @@ pub(crate) struct State {
     pub(crate) owed_answers: Vec<(u64, u64)>,
     pub(crate) visits: Visits,
     pub(crate) timers: Timers,
+    /// When Clients that were let in for some time only must go. Connections without an end use no memory for it.
+    pub(crate) stays: HashMap<ConnectionId, Instant>,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
     pub(crate) restoring: Option<Box<Restoring>>,
@@ -88,6 +96,8 @@ impl State {
             subscriptions: Subscriptions::new(),
             groups: Groups::default(),
             retained: Retained::new(),
+            publishers: Publishers::default(),
+            in_force: InForce::default(),
             retained_bytes: 0,
             asks: Asks::default(),
             tickets: Tickets::default(),
@@ -98,6 +108,7 @@ impl State {
             owed_answers: Vec::new(),
             visits: Visits::default(),
             timers: Timers::default(),
+            stays: HashMap::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),
             restoring: None,

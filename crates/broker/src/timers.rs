@@ -11,6 +11,8 @@ use crate::{ids::ConnectionId, topics::ids::SessionIndex};
 pub(crate) enum Timer {
     /// A Client may have been silent for 1.5 times its Keep Alive.
     KeepAlive(ConnectionId),
+    /// The time for which a Client was let in is over.
+    StayOver(ConnectionId),
     /// A Session without Network Connection ends.
     SessionExpiry(SessionIndex),
     /// A Will Delay Interval is over.

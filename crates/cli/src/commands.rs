@@ -1,12 +1,14 @@
 //! One module a command.
 
 pub mod admin;
+pub mod passwd;
 pub mod publish;
 pub mod subscribe;
 
 use clap::Subcommand;
 
 use crate::commands::admin::AdminArgs;
+use crate::commands::passwd::PasswdArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::subscribe::SubscribeArgs;
 
@@ -24,6 +26,8 @@ pub enum Command {
     /// It talks to the Server's socket, which only the Server's user and root may open. The exit code is 0 if the Server
     /// did what was asked, and 1 if not.
     Admin(Box<AdminArgs>),
+    /// Adds a user to a password file, changes its password, or takes it out
+    Passwd(PasswdArgs),
 }
 
 impl Command {
@@ -34,6 +38,7 @@ impl Command {
             Self::Publish(args) => publish::run(*args),
             Self::Subscribe(args) => subscribe::run(*args),
             Self::Admin(args) => admin::run(*args),
+            Self::Passwd(args) => passwd::run(args),
         }
     }
 }

@@ -29,6 +29,11 @@ impl Failure {
         Self { message: message.to_string(), code: 1, is_usage: false }
     }
 
+    /// Anything that has a code of its own.
+    pub(crate) fn coded(code: i32, message: impl Display) -> Self {
+        Self { message: message.to_string(), code, is_usage: false }
+    }
+
     /// The Server refused something in its acknowledgement: the Reason Code.
     pub(crate) fn refused(what: impl Display, reason_code: ReasonCode) -> Self {
         let message = format!("the Server refuses {what}: {reason_code}{}", advice(reason_code));

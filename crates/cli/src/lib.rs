@@ -1,5 +1,5 @@
-//! The command-line tools of Dunlin: `pub` and `sub`, for scripts written for `mosquitto_pub` and `mosquitto_sub`, and
-//! `admin`, which looks into a running Server.
+//! The command-line tools of Dunlin: `pub`, `sub` and `passwd`, for scripts written for `mosquitto_pub`, `mosquitto_sub` and
+//! `mosquitto_passwd`, and `admin`, which looks into a running Server.
 //!
 //! The binary adds [`commands::Command`] to its own parser and exits with what [`commands::Command::run`] returns.
 

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "server")]
+mod explain;
+#[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
 mod store;
@@ -25,6 +27,8 @@ enum Command {
     Store(store::Store),
     #[cfg(feature = "bench")]
     Bench(Box<dunlin_bench::command::BenchArgs>),
+    #[cfg(feature = "server")]
+    Explain(explain::Explain),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Tool(dunlin_cli::commands::Command),
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         Command::Store(arguments) => arguments.run(),
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => ExitCode::from(u8::try_from(arguments.run()).unwrap_or(1)),
+        #[cfg(feature = "server")]
+        Command::Explain(arguments) => arguments.run(),
         #[cfg(feature = "cli")]
         Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }

@@ -20,7 +20,7 @@ use std::{
     thread,
 };
 
-use dunlin_sim::script::{language::Script, library, play::play};
+use dunlin_sim::script::{language::Script, library, play::play, rights};
 
 use support::{
     SHARD_COUNTS,
@@ -111,12 +111,15 @@ fn play_one(script: &Script, shards: usize, elsewhere: Option<SocketAddr>) -> Re
 }
 
 fn start(script: &Script, shards: usize) -> Server {
-    let mut config = String::from("[mqtt]\n");
-    for (key, value) in &script.settings {
-        config.push_str(&format!("{key} = {value}\n"));
+    let (mut config, mut of_rights) = (String::from("[mqtt]\n"), String::from("[rights]\n"));
+    for (key, value) in script.settings.iter().filter(|(key, _)| key != "rule") {
+        let is_of_rights = rights::KEYS.contains(&key.as_str());
+        let table = if is_of_rights { &mut of_rights } else { &mut config };
+        table.push_str(&format!("{key} = {value}\n"));
     }
-    let config = (!script.settings.is_empty()).then_some(config);
-    Server::with(&Options { shards, config, ..Options::default() })
+    let config = (!script.settings.is_empty()).then_some(config + &of_rights);
+    let rules = rights::file(&script.settings).unwrap_or_else(|error| panic!("{error}"));
+    Server::with(&Options { shards, config, rules, ..Options::default() })
 }
 
 impl Host for Server {

@@ -1,5 +1,6 @@
 //! The configuration: what can be set, and how it is read.
 
+pub mod authentication;
 pub mod durability;
 pub mod error;
 pub mod load;

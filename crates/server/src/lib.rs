@@ -4,6 +4,7 @@
 //! `process.rs` only.
 
 mod admin;
+pub mod authentication;
 mod clock;
 pub mod config;
 mod counts;
@@ -13,9 +14,11 @@ pub mod listen;
 mod lobby;
 mod log;
 mod process;
+pub mod rights;
 mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
+mod socket_file;
 pub mod storage;
 mod sys_topics;

@@ -1,33 +1,57 @@
 //! Sockets that listen for Clients: bound early, opened late.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    path::PathBuf,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::model::ListenerConfig;
+use crate::{
+    config::model::{ListenerConfig, ListenerKind},
+    socket_file,
+};
 
 /// A socket that has its address but does not listen yet.
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     socket: Socket,
-    address: SocketAddr,
+    place: Place,
     backlog: i32,
+    /// Which listener it is for: its place in the configuration.
+    number: usize,
+}
+
+/// Where a socket listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// At an address and a port.
+    Tcp(SocketAddr),
+    /// At a file.
+    Unix(PathBuf),
+}
+
+/// A socket that listens.
+pub(crate) enum Listening {
+    /// At an address and a port.
+    Tcp(TcpListener),
+    /// At a file.
+    Unix(UnixListener, PathBuf),
 }
 
 /// Why the Server cannot listen; its text says what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", advice(.source, .address))]
+#[error("cannot listen on {place}: {}", advice(.source, .place))]
 pub struct ListenError {
     /// Where.
-    pub address: SocketAddr,
+    pub place: Place,
     /// What the operating system said.
     pub source: io::Error,
 }
 
-/// Binds one socket for each listener. Those with port 0 all get the same free port.
+/// Binds one socket for each listener. Those of one kind with port 0 all get the same free port.
 ///
 /// # Errors
 /// [`ListenError`] for the first that cannot be bound and is not optional.
@@ -38,31 +62,46 @@ pub(crate) fn bind(listeners: &[ListenerConfig]) -> Result<Vec<BoundSocket>, Lis
         attempts -= 1;
         match bind_once(listeners) {
             // The port that was free at the first address is not free at another one.
-            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(ListenError { place: Place::Tcp(_), source })
+                if source.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
             result => return result,
         }
     }
 }
 
 fn bind_once(listeners: &[ListenerConfig]) -> Result<Vec<BoundSocket>, ListenError> {
-    let mut bound = Vec::new();
-    let mut free_port = None;
-    for listener in listeners {
-        let port = if listener.port == 0 { free_port.unwrap_or(0) } else { listener.port };
+    let mut bound: Vec<BoundSocket> = Vec::new();
+    for (number, listener) in listeners.iter().enumerate() {
+        let backlog = i32::try_from(listener.backlog).unwrap_or(i32::MAX);
+        if let Some(path) = listener.path.as_ref().filter(|_| listener.kind == ListenerKind::Unix) {
+            let place = Place::Unix(path.clone());
+            match socket_file::bind(path, listener) {
+                Ok(socket) => bound.push(BoundSocket { socket, place, backlog, number }),
+                Err(source) => return Err(ListenError { place, source }),
+            }
+            continue;
+        }
+        let port = if listener.port == 0 { free_port(listener, listeners, &bound) } else { listener.port };
         let address = SocketAddr::new(listener.bind, port);
         match bind_socket(address, is_v6_only(listener, listeners)) {
             Ok((socket, address)) => {
-                if listener.port == 0 {
-                    free_port = Some(address.port());
-                }
-                let backlog = i32::try_from(listener.backlog).unwrap_or(i32::MAX);
-                bound.push(BoundSocket { socket, address, backlog });
+                bound.push(BoundSocket { socket, place: Place::Tcp(address), backlog, number });
             }
             Err(source) if listener.is_optional && has_no_such_address(&source) => {}
-            Err(source) => return Err(ListenError { address, source }),
+            Err(source) => return Err(ListenError { place: Place::Tcp(address), source }),
         }
     }
     Ok(bound)
+}
+
+/// The port of another listener of the same kind that wanted any free one at another address; 0 if there is none.
+fn free_port(listener: &ListenerConfig, all: &[ListenerConfig], bound: &[BoundSocket]) -> u16 {
+    let is_same = |other: &ListenerConfig| other.kind == listener.kind && other.port == 0;
+    let same: Vec<&BoundSocket> = bound.iter().filter(|socket| is_same(&all[socket.number])).collect();
+    if same.iter().any(|socket| all[socket.number].bind == listener.bind) {
+        return 0;
+    }
+    same.iter().find_map(|socket| socket.address()).map_or(0, |address| address.port())
 }
 
 fn bind_socket(address: SocketAddr, is_v6_only: bool) -> io::Result<(Socket, SocketAddr)> {
@@ -87,20 +126,53 @@ fn is_v6_only(listener: &ListenerConfig, all: &[ListenerConfig]) -> bool {
 }
 
 impl BoundSocket {
-    /// The address, with the port that was chosen.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it will listen, with the port that was chosen.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Which listener it is for: its place in the configuration.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The address, with the port that was chosen; nothing for a socket file.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        }
     }
 
     /// Opens the door.
     ///
     /// # Errors
     /// [`ListenError`] if another program was faster.
-    pub(crate) fn listen(self) -> Result<TcpListener, ListenError> {
-        let error = |source| ListenError { address: self.address, source };
-        self.socket.listen(self.backlog).map_err(error)?;
-        Ok(self.socket.into())
+    pub(crate) fn listen(self) -> Result<Listening, ListenError> {
+        let Self { socket, place, backlog, .. } = self;
+        if let Err(source) = socket.listen(backlog) {
+            return Err(ListenError { place, source });
+        }
+        let descriptor = OwnedFd::from(socket);
+        Ok(match place {
+            Place::Tcp(_) => Listening::Tcp(TcpListener::from(descriptor)),
+            Place::Unix(path) => Listening::Unix(UnixListener::from(descriptor), path),
+        })
     }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Whether other machines can reach `listener`.
+pub(crate) fn is_reachable(listener: &ListenerConfig) -> bool {
+    listener.kind != ListenerKind::Unix && is_public(listener.bind)
 }
 
 /// Whether other machines can reach `address`.
@@ -112,7 +184,8 @@ fn has_no_such_address(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-fn advice(error: &io::Error, address: &SocketAddr) -> String {
+fn advice(error: &io::Error, place: &Place) -> String {
+    let Place::Tcp(address) = place else { return error.to_string() };
     let port = address.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -140,17 +213,31 @@ mod tests {
         ListenerConfig { bind: bind.parse().unwrap(), port, ..ListenerConfig::default() }
     }
 
+    fn port(socket: &BoundSocket) -> u16 {
+        socket.address().unwrap().port()
+    }
+
     #[test]
     fn listeners_with_port_0_share_one_free_port() {
         let bound = bind(&loopback_listeners(0)).unwrap();
-        assert_ne!(bound[0].address().port(), 0);
-        assert!(bound.iter().all(|socket| socket.address().port() == bound[0].address().port()));
+        assert_ne!(port(&bound[0]), 0);
+        assert!(bound.iter().all(|socket| port(socket) == port(&bound[0])));
+    }
+
+    #[test]
+    fn listeners_of_several_kinds_with_port_0_have_their_own() {
+        let tls = ListenerConfig { kind: ListenerKind::Tls, ..listener("127.0.0.1", 0) };
+        let all = [listener("127.0.0.1", 0), tls, listener("127.0.0.1", 0), listener("127.0.0.2", 0)];
+        let bound = bind(&all).unwrap();
+        let ports: Vec<u16> = bound.iter().map(port).collect();
+        assert!(ports[0] != ports[1] && ports[1] != ports[2] && ports[2] != ports[0], "{ports:?}");
+        assert_eq!(ports[3], ports[0]);
     }
 
     #[test]
     fn a_port_in_use_is_told_with_advice() {
         let first = bind(&[listener("127.0.0.1", 0)]).unwrap().remove(0);
-        let port = first.address().port();
+        let port = port(&first);
         let _listening = first.listen().unwrap();
         let error = bind(&[listener("127.0.0.1", port)]).unwrap_err();
         assert_eq!(
@@ -165,6 +252,7 @@ mod tests {
     #[test]
     fn accepted_sockets_are_without_delay() {
         let listening = bind(&[listener("127.0.0.1", 0)]).unwrap().remove(0).listen().unwrap();
+        let Listening::Tcp(listening) = listening else { panic!("it is no file") };
         let _client = std::net::TcpStream::connect(listening.local_addr().unwrap()).unwrap();
         listening.set_nonblocking(false).unwrap();
         assert!(listening.accept().unwrap().0.nodelay().unwrap());

@@ -2,9 +2,13 @@
 //! shard.
 
 pub(crate) mod accept;
+pub(crate) mod certificates;
 pub(crate) mod desk;
+pub(crate) mod door;
+mod entrance;
 pub(crate) mod half_open;
 mod line;
+pub(crate) mod listener;
 mod random;
 pub(crate) mod reauthentication;
 pub(crate) mod refusals;

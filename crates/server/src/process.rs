@@ -1,6 +1,6 @@
 //! What the process asks of the operating system. The only unsafe code of the Server is here.
 
-use std::{hint::black_box, io};
+use std::{ffi::CString, hint::black_box, io, mem::MaybeUninit, ptr};
 
 use mio::net::TcpListener;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -24,6 +24,57 @@ pub(crate) fn raise_open_files_limit() -> io::Result<u64> {
     }
     Ok(limit.rlim_cur)
 }
+
+/// The number of the user `name`; `None` if there is none.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn user_id(name: &str) -> io::Result<Option<u32>> {
+    let name = CString::new(name)?;
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found = ptr::null_mut();
+    let mut texts = [0; ENTRY_BYTES_MAX];
+    // SAFETY: all pointers are to live objects of this stack frame, the length is that of `texts`; nothing keeps them.
+    let code = unsafe {
+        libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), texts.as_mut_ptr(), texts.len(), &raw mut found)
+    };
+    if found.is_null() {
+        return not_found(code);
+    }
+    // SAFETY: what is found is `entry`, which was filled then.
+    Ok(Some(unsafe { (*found).pw_uid }))
+}
+
+/// The number of the group `name`; `None` if there is none.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
+    let name = CString::new(name)?;
+    let mut entry = MaybeUninit::<libc::group>::uninit();
+    let mut found = ptr::null_mut();
+    let mut texts = [0; ENTRY_BYTES_MAX];
+    // SAFETY: all pointers are to live objects of this stack frame, the length is that of `texts`; nothing keeps them.
+    let code = unsafe {
+        libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), texts.as_mut_ptr(), texts.len(), &raw mut found)
+    };
+    if found.is_null() {
+        return not_found(code);
+    }
+    // SAFETY: what is found is `entry`, which was filled then.
+    Ok(Some(unsafe { (*found).gr_gid }))
+}
+
+/// Some systems say in one way that there is no entry, others in another one.
+fn not_found(code: libc::c_int) -> io::Result<Option<u32>> {
+    match code {
+        0 | libc::ENOENT | libc::ESRCH => Ok(None),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+/// Bytes of the texts of one user or group.
+const ENTRY_BYTES_MAX: usize = 64 << 10;
 
 /// Lets the runtime watch a listening socket without watching all that it accepts.
 ///

@@ -6,18 +6,18 @@ use std::{
     process::ExitCode,
 };
 
-use dunlin_auth::chain::Chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
+    authentication,
     config::{
         durability::Durability,
         load::{Flags, load},
-        model::{Config, MQTT_PORT},
+        model::{Config, ListenerConfig, ListenerKind, MQTT_PORT},
     },
-    listen::is_public,
+    listen::{Place, is_public},
     log,
-    server::Server,
+    server::{ListenerPlace, Server},
     storage::data_dir,
 };
 
@@ -44,20 +44,27 @@ fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let mut server = Server::start(config, Chain::default())?;
+    let mut server = Server::start(config, authentication::chains(config)?)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
-    let screen = Screen { config, addresses: server.addresses(), shards: server.shards() };
+    let mut hang_up = server.block_on(async { signal(SignalKind::hangup()) })?;
+    let screen = Screen { config, listeners: server.listeners(), shards: server.shards() };
     if let Err(error) = screen.show(&mut io::stdout().lock()) {
         tracing::debug!(%error, "nobody reads the screen");
     }
     let code = server.block_on(async {
-        tokio::select! {
-            name = signals.next() => {
-                tracing::info!("{name}: the Server stops; once more ends it at once");
-                ExitCode::SUCCESS
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!("{name}: the Server stops; once more ends it at once");
+                    return ExitCode::SUCCESS;
+                }
+                () = server.failed() => return ExitCode::FAILURE,
+                _ = hang_up.recv() => {
+                    tracing::info!("SIGHUP: files that have changed are read again");
+                    server.reload();
+                }
             }
-            () = server.failed() => ExitCode::FAILURE,
         }
     });
     server.spawn(async move {
@@ -90,7 +97,7 @@ impl Signals {
 /// What a person sees at the start.
 struct Screen<'a> {
     config: &'a Config,
-    addresses: &'a [SocketAddr],
+    listeners: &'a [ListenerPlace],
     shards: u8,
 }
 
@@ -98,9 +105,9 @@ impl Screen<'_> {
     fn show(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "Dunlin {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out)?;
-        for (number, address) in self.addresses.iter().enumerate() {
+        for (number, listener) in self.listeners.iter().enumerate() {
             let label = if number == 0 { "listens on" } else { "" };
-            writeln!(out, "  {label:<12} mqtt://{address}")?;
+            writeln!(out, "  {label:<12} {}", url(self.config, listener))?;
         }
         writeln!(out, "  {:<12} {}", "for", self.who_may_connect())?;
         writeln!(out, "  {:<12} {}", "shards", self.shards)?;
@@ -136,19 +143,33 @@ impl Screen<'_> {
         vec![folder, promise]
     }
 
-    fn who_may_connect(&self) -> &'static str {
-        if self.addresses.iter().any(|address| is_public(address.ip())) {
+    fn who_may_connect(&self) -> String {
+        let listeners = &self.config.listeners;
+        let asks = |listener: &&ListenerConfig| listener.auth.as_ref().is_none_or(|names| !names.is_empty());
+        let is_anonymous = |listener: &&ListenerConfig| listener.allow_anonymous == Some(true);
+        if !self.config.auths.is_empty() && listeners.iter().all(|listener| asks(&listener)) {
+            let names: Vec<_> = self.config.auths.iter().map(|provider| &*provider.name).collect();
+            let others = if listeners.iter().any(|listener| is_anonymous(&listener)) {
+                ", and Clients that do not say who they are"
+            } else {
+                ""
+            };
+            return format!("Clients that are known to {}{others}", names.join(", "));
+        }
+        let everybody = if self.addresses().any(|address| is_public(address.ip())) {
             "ANYBODY who can reach it, without a password"
         } else {
             "everybody on this machine, without a password"
-        }
+        };
+        everybody.to_owned()
     }
 
     /// What the tools must be told to find this Server.
     fn options(&self) -> String {
         let mut options = String::new();
-        let Some(address) =
-            self.addresses.iter().find(|address| is_local(address.ip())).or(self.addresses.first())
+        let plain = || self.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
+        let mut addresses = plain().filter_map(address).chain(self.addresses());
+        let Some(address) = addresses.clone().find(|address| is_local(address.ip())).or(addresses.next())
         else {
             return options;
         };
@@ -158,7 +179,48 @@ impl Screen<'_> {
         if address.port() != MQTT_PORT {
             options += &format!(" -p {}", address.port());
         }
+        if self.asks_everybody() {
+            options += " -u USER -P PASSWORD";
+        }
         options
+    }
+
+    /// Whether every listener asks who a Client is.
+    fn asks_everybody(&self) -> bool {
+        let asks = |listener: &ListenerConfig| {
+            let names = listener.auth.as_ref();
+            names.is_none_or(|names| !names.is_empty()) && listener.allow_anonymous != Some(true)
+        };
+        !self.config.auths.is_empty() && self.config.listeners.iter().all(asks)
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> + Clone {
+        self.listeners.iter().filter_map(address)
+    }
+}
+
+fn address(listener: &ListenerPlace) -> Option<SocketAddr> {
+    match listener.place {
+        Place::Tcp(address) => Some(address),
+        Place::Unix(_) => None,
+    }
+}
+
+/// A listener as clients name it.
+fn url(config: &Config, listener: &ListenerPlace) -> String {
+    let ListenerPlace { name, kind, place } = listener;
+    let own = config.listeners.iter().find(|own| own.name == *name);
+    let path = own.and_then(|own| own.websocket_paths.first()).map_or("", |path| path);
+    match kind {
+        ListenerKind::Tcp => format!("mqtt://{place}"),
+        ListenerKind::Tls => format!("mqtts://{place}"),
+        ListenerKind::Ws => format!("ws://{place}{path}"),
+        ListenerKind::Wss => format!("wss://{place}{path}"),
+        ListenerKind::Unix => format!("unix://{place}"),
+        ListenerKind::Any if own.is_some_and(|own| !own.certificate_files.is_empty()) => {
+            format!("mqtt://{place}, mqtts, ws and wss as well")
+        }
+        ListenerKind::Any => format!("mqtt://{place}, ws as well"),
     }
 }
 
@@ -172,9 +234,13 @@ mod tests {
     use super::*;
 
     fn shown(addresses: &[&str], config: &Config) -> String {
-        let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let listener = |address: &&str| {
+            let place = Place::Tcp(address.parse().unwrap());
+            ListenerPlace { name: "tcp".to_owned(), kind: ListenerKind::Tcp, place }
+        };
+        let listeners: Vec<ListenerPlace> = addresses.iter().map(listener).collect();
         let mut out = Vec::new();
-        Screen { config, addresses: &addresses, shards: 2 }.show(&mut out).unwrap();
+        Screen { config, listeners: &listeners, shards: 2 }.show(&mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

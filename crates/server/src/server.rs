@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
-use dunlin_auth::chain::Chain;
+use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
+use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -29,18 +30,23 @@ use crate::{
         shards::Shards,
         socket::{self, SocketError, SocketFile},
     },
+    authentication,
     clock::{ALIVE_TIME, Clock},
-    config::model::Config,
+    config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
     counts::Counts,
-    listen::{self, BoundSocket, ListenError, is_public},
+    listen::{self, BoundSocket, ListenError, Place, is_reachable},
     lobby::{
-        accept::{Listener, accept},
+        accept::accept,
+        certificates::{self, warn_of_ends},
         desk::Desk,
+        door::Door,
         half_open::HalfOpen,
+        listener::Listener,
         reauthentication::{self, WAITING_MAX},
         refusals::Refusals,
     },
     process::{give_memory_back, hold_little_memory, raise_open_files_limit},
+    rights::{self, RightsError},
     seats::Seats,
     shard::{
         mailbox::Post,
@@ -59,8 +65,11 @@ use crate::{
 /// A Server that runs in threads of this process. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<ListenerPlace>,
+    doors: Vec<Arc<Door>>,
     desk: Arc<Desk>,
+    rights: RightsConfig,
+    rulebook: Arc<Rulebook>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
@@ -72,6 +81,17 @@ pub struct Server {
     runtime: Option<Runtime>,
 }
 
+/// A listener and where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerPlace {
+    /// Its name.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: ListenerKind,
+    /// Where it listens, with the port that was chosen.
+    pub place: Place,
+}
+
 /// Why a Server does not start; its text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -81,10 +101,21 @@ pub enum StartError {
     /// Strangers could do everything.
     #[error(
         "other machines can reach {0}, and nobody is asked for a password: anybody there could read and \
-         write everything; listen on 127.0.0.1, or allow it with --allow-anonymous or \
-         `allow_anonymous_public = true` in [server]"
+         write everything; add users with `dunlin passwd -c FILE USER` and an [[auth]] with that file, or listen on \
+         127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
     )]
     Public(SocketAddr),
+    /// A certificate, a key or another file of TLS cannot be used.
+    #[error("listener `{name}`: {source}")]
+    Certificates {
+        /// The name of the listener.
+        name: String,
+        /// Which file, and what is wrong with it.
+        source: FileError,
+    },
+    /// The rules cannot be used: without them nobody may do anything.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// The data folder cannot be used.
     #[error("{0}; --data-dir DIR chooses another folder")]
     Storage(#[from] StoreError),
@@ -109,12 +140,13 @@ impl Server {
     ///
     /// # Errors
     /// Each [`StartError`].
-    pub fn start(config: &Config, chain: Chain) -> Result<Self, StartError> {
+    pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
         hold_little_memory();
         let began = std::time::Instant::now();
-        if chain.is_empty() && !config.server.allow_anonymous_public {
-            refuse_public(config)?;
-        }
+        let chains = chains.into();
+        let doors = doors(config, &chains)?;
+        let rulebook = Arc::new(Rulebook::new(rights::read(&config.rights, chains.users())?));
+        let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
         let pollers: Vec<_> = (0..count)
@@ -126,7 +158,6 @@ impl Server {
         let settings = Arc::new(settings);
         let (storage, last_run) = start_storage(config, count, &settings, &post)?;
         let (startup, ready) = std::sync::mpsc::channel();
-        let chain = Arc::new(chain);
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
         let (providers, requests) = mpsc::channel(WAITING_MAX);
         let around = Surroundings {
@@ -141,11 +172,14 @@ impl Server {
             storage: storage.clone(),
             startup,
         };
-        let desk = desk(config, &around, &settings, &chain);
-        runtime.spawn(reauthentication::serve(requests, chain, Arc::clone(&post), desk.connect_timeout));
+        let desk = desk(config, &around, &settings, &chains);
+        runtime.spawn(reauthentication::serve(requests, chains, Arc::clone(&post), desk.connect_timeout));
         let mut server = Self {
-            addresses: sockets.iter().map(BoundSocket::address).collect(),
+            listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
+            doors,
             counts: Arc::clone(&around.counts),
+            rights: config.rights.clone(),
+            rulebook,
             desk,
             shards: Vec::new(),
             storage,
@@ -158,12 +192,19 @@ impl Server {
         server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
-        server.note_alive_now_and_then();
-        server.give_memory_back_now_and_then();
+        server.begin_routine();
         server.open_admin_door(config, began)?;
         server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
+        server.mind_certificates(&config.tls);
         Ok(server)
+    }
+
+    /// What is done now and then, as long as the Server runs.
+    fn begin_routine(&self) {
+        self.note_alive_now_and_then();
+        self.mind_users();
+        self.give_memory_back_now_and_then();
     }
 
     fn start_shards(
@@ -176,7 +217,8 @@ impl Server {
         let interests = Interests::new(count);
         for (number, poller) in (0..).zip(pollers) {
             let id = ShardId(number);
-            let shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            let mut shard = Shard::new(id, count, Arc::clone(settings), &interests);
+            shard.put_rules(self.rulebook.current());
             let thread = thread::start(id, shard, poller, around.clone(), Arc::clone(&self.failed))
                 .map_err(|source| StartError::Resources { what: "a shard", source })?;
             self.shards.push(thread);
@@ -232,6 +274,16 @@ impl Server {
                 }
             }
         });
+    }
+
+    /// Looks now and then whether there are other users, who have other rights.
+    fn mind_users(&self) {
+        let (desk, rulebook, rights) =
+            (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
+        let chains = Arc::clone(&self.desk.chains);
+        // The log is told of errors there.
+        let on_change = move || drop(rights::put_in_force(&rights, &rulebook, &desk));
+        self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
     /// Many Clients that come or go leave holes in memory: they are given back once it is quiet again.
@@ -291,17 +343,43 @@ impl Server {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
+            let door = Arc::clone(&self.doors[socket.number()]);
             let listener = Listener::new(socket.listen()?)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
-            runtime.spawn(accept(Arc::clone(&self.desk), listener, self.stop.subscribe()));
+            runtime.spawn(accept(Arc::clone(&self.desk), door, listener, self.stop.subscribe()));
         }
         Ok(())
     }
 
+    /// Warns of certificates that end soon, and reads them again when their files change.
+    fn mind_certificates(&self, config: &TlsConfig) {
+        if self.doors.iter().all(|door| door.tls.is_none()) {
+            return;
+        }
+        warn_of_ends(&self.doors, config.expiry_warning_days);
+        self.spawn(certificates::watch(self.doors.clone(), config.clone()));
+    }
+
+    /// Reads certificates, keys, CAs and lists of revoked certificates of all listeners again, for new connections; those that are there
+    /// stay. Returns the listeners whose files cannot be used, which stay as they were.
+    pub fn reload_certificates(&self) -> Vec<(String, FileError)> {
+        certificates::reload(&self.doors)
+    }
+
     /// Where Clients can connect, in the order of the configuration.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listeners(&self) -> &[ListenerPlace] {
+        &self.listeners
+    }
+
+    /// The addresses where Clients can connect, in the order of the configuration; socket files have none.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let address = |listener: &ListenerPlace| match listener.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        };
+        self.listeners.iter().filter_map(address).collect()
     }
 
     /// The socket for operators, if there is one.
@@ -326,6 +404,24 @@ impl Server {
     #[must_use]
     pub fn storage_statistics(&self) -> Option<&Statistics> {
         self.storage.as_deref().map(StorageLink::statistics)
+    }
+
+    /// Reads the rules again and puts them in force at once, for living Sessions as well: Subscriptions that are not
+    /// allowed any more are taken away, Clients whose users are gone are disconnected.
+    ///
+    /// # Errors
+    /// If they cannot be used; then those that were in force stay.
+    pub fn reload_rights(&self) -> Result<(), RightsError> {
+        rights::put_in_force(&self.rights, &self.rulebook, &self.desk)
+    }
+
+    /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
+    /// read; what was there stays in force. It may block.
+    pub fn reload(&self) {
+        authentication::tell_changes(&self.desk.chains);
+        // Each of them tells the log itself.
+        drop(self.reload_certificates());
+        drop(self.reload_rights());
     }
 
     /// Panics that were caught; anything but 0 is a fault of the program.
@@ -378,11 +474,39 @@ impl Drop for Server {
     }
 }
 
-fn refuse_public(config: &Config) -> Result<(), StartError> {
-    match config.listeners.iter().find(|listener| is_public(listener.bind)) {
+/// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.
+fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
+    if config.server.allow_anonymous_public {
+        return Ok(());
+    }
+    let is_unmeant = |listener: &&ListenerConfig| {
+        is_reachable(listener)
+            && listener.allow_anonymous != Some(true)
+            && chains.of(&listener.name).is_open()
+    };
+    match config.listeners.iter().find(is_unmeant) {
         None => Ok(()),
         Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
+}
+
+/// Reads the certificates of all listeners.
+fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError> {
+    refuse_public(config, chains)?;
+    let packet_bytes_max = config.broker.maximum_packet_size;
+    let door = |(number, listener)| {
+        let door = Door::new(number, listener, packet_bytes_max);
+        door.map(Arc::new).map_err(|source| {
+            let name = config.listeners[usize::from(number)].name.clone();
+            StartError::Certificates { name, source }
+        })
+    };
+    (0..).zip(&config.listeners).map(door).collect()
+}
+
+fn listener_place(config: &Config, socket: &BoundSocket) -> ListenerPlace {
+    let ListenerConfig { name, kind, .. } = &config.listeners[socket.number()];
+    ListenerPlace { name: name.clone(), kind: *kind, place: socket.place().clone() }
 }
 
 /// Opens the store, if there is to be one, and starts its writer.
@@ -434,14 +558,15 @@ fn connections_max(config: &Config) -> u32 {
     }
 }
 
-fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chain: &Arc<Chain>) -> Arc<Desk> {
+fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains: &Arc<Chains>) -> Arc<Desk> {
     Arc::new(Desk {
         settings: Arc::clone(settings),
-        chain: Arc::clone(chain),
+        chains: Arc::clone(chains),
         post: Arc::clone(&around.post),
         husks: Arc::clone(&around.husks),
         seats: Arc::clone(&around.seats),
-        half_open: HalfOpen::new(&config.lobby),
+        half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
+        tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
         refusals: Refusals::new(),
         connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
     })

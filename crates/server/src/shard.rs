@@ -4,12 +4,14 @@ pub(crate) mod admission;
 pub(crate) mod asking;
 mod connection_io;
 mod flush;
+mod layered_io;
 pub(crate) mod mailbox;
 pub(crate) mod neighbours;
 pub(crate) mod poller;
 mod questions;
 pub(crate) mod recovery;
 pub(crate) mod resharding;
+mod socket_io;
 pub(crate) mod storage;
 #[cfg(test)]
 mod tests;

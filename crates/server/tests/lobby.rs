@@ -5,10 +5,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use dunlin_auth::{
-    authenticator::{Authenticator, NextStep, Question, Verdict, VerdictFuture},
+    authenticator::{Authenticator, Grant, NextStep, Question, Verdict, VerdictFuture},
     chain::Chain,
 };
-use dunlin_broker::permissions::Permissions;
 use dunlin_packet::{
     auth::Auth,
     connect::Connect,
@@ -141,7 +140,7 @@ impl NextStep for Asked {
         Box::pin(async move {
             match (question.credentials.data == [self.0], self.1) {
                 (false, _) => Verdict::Deny(ReasonCode::NotAuthorized),
-                (true, 0) => Verdict::Grant { permissions: Permissions::default(), data: b"done".to_vec() },
+                (true, 0) => Verdict::Grant { grant: Grant::default(), data: b"done".to_vec() },
                 (true, more) => ask(more),
             }
         })

@@ -6,7 +6,6 @@ use dunlin_auth::{
     authenticator::{Authenticator, Question, Verdict, VerdictFuture},
     chain::Chain,
 };
-use dunlin_broker::permissions::Permissions;
 use dunlin_packet::{
     connect::{Connect, Will},
     packet::Packet,
@@ -36,9 +35,7 @@ impl Authenticator for Doorkeeper {
     fn judge<'a>(&'a self, question: &'a Question) -> VerdictFuture<'a> {
         let credentials = &question.credentials;
         let verdict = match (credentials.user_name.as_deref(), credentials.password.as_deref()) {
-            (Some("ann"), Some(PASSWORD)) => {
-                Verdict::Grant { permissions: Permissions::default(), data: Vec::new() }
-            }
+            (Some("ann"), Some(PASSWORD)) => Verdict::user("ann"),
             (Some("ann"), _) => Verdict::Deny(ReasonCode::BadUserNameOrPassword),
             (Some("eve"), _) => Verdict::Deny(ReasonCode::NotAuthorized),
             _ => Verdict::NotMine,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dunlin_broker::{
     handshake::{Credentials, Handshake, Step},
-    input::{ConnectRequest, Decision},
+    input::{ConnectRequest, Decision, Terms},
     limits::Settings,
     permissions::Permissions,
 };
@@ -145,5 +145,5 @@ pub fn echo(data: &[u8]) -> Decision {
 }
 
 fn grant() -> Decision {
-    Decision::Grant { permissions: Permissions::default(), data: Vec::new() }
+    Decision::Grant { permissions: Permissions::default(), data: Vec::new(), terms: Terms::default() }
 }

@@ -7,6 +7,7 @@ use std::{borrow::Cow, num::NonZeroU32};
 
 use dunlin_broker::{
     ids::ShardId,
+    permissions::identity::Identity,
     records::{
         batch::Batch,
         content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
@@ -28,9 +29,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base64,
+    line::identity::IdentityLine,
     line::message::{BODY_MAX, MessageLine, checked_qos, checked_text},
 };
 
+pub(crate) mod identity;
 pub(crate) mod message;
 
 /// The format of these lines, in the first of them.
@@ -64,6 +67,9 @@ pub(crate) enum Line<'a> {
         session_expiry_interval_s: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
         left_at_ms: Option<u64>,
+        /// Whose it is, if that is known.
+        #[serde(borrow, skip_serializing_if = "Option::is_none")]
+        owner: Option<IdentityLine<'a>>,
     },
     Subscription {
         #[serde(borrow)]
@@ -121,6 +127,9 @@ pub(crate) enum Line<'a> {
         slot: u16,
         #[serde(borrow)]
         message: MessageLine<'a>,
+        /// Who has published it, if that is known.
+        #[serde(borrow, skip_serializing_if = "Option::is_none")]
+        set_by: Option<IdentityLine<'a>>,
     },
     Body {
         shard: u8,
@@ -138,6 +147,9 @@ pub(crate) enum Line<'a> {
         #[serde(borrow, skip_serializing_if = "Option::is_none")]
         shared_subscription: Option<Cow<'a, str>>,
         message: MessageLine<'a>,
+        /// With the purpose `retain`: who has published it, if that is known.
+        #[serde(borrow, skip_serializing_if = "Option::is_none")]
+        set_by: Option<IdentityLine<'a>>,
     },
 }
 
@@ -236,6 +248,7 @@ impl<'a> Line<'a> {
                 session: SessionName::new(*owner, Some(content.client_id)),
                 session_expiry_interval_s: content.expiry_s,
                 left_at_ms: content.left_at.map(Instant::as_ms),
+                owner: content.owner.as_ref().map(IdentityLine::of),
             },
             Record::Subscription(owner, filter, subscription) => {
                 subscription_line(named(owner), filter, subscription)
@@ -259,9 +272,11 @@ impl<'a> Line<'a> {
             Record::Received(owner, packet_id) => {
                 Self::Received { session: named(owner), packet_identifier: packet_id.value() }
             }
-            Record::Retained(slot, message) => {
-                Self::Retained { slot: *slot, message: MessageLine::of(message) }
-            }
+            Record::Retained(slot, message, publisher) => Self::Retained {
+                slot: *slot,
+                message: MessageLine::of(message),
+                set_by: publisher.as_ref().map(IdentityLine::of),
+            },
             Record::Body(shard, number, message) => {
                 Self::Body { shard: shard.0, number: *number, message: MessageLine::of(message) }
             }
@@ -282,8 +297,8 @@ impl<'a> Line<'a> {
                 batch.put_fact(name, &value.bytes()?);
                 return Ok(());
             }
-            Self::Session { session, session_expiry_interval_s, left_at_ms } => {
-                session_record(session, *session_expiry_interval_s, *left_at_ms)?
+            Self::Session { session, session_expiry_interval_s, left_at_ms, owner } => {
+                session_record(session, *session_expiry_interval_s, *left_at_ms, owner.as_ref())?
             }
             Self::Subscription { session, topic_filter, .. } => {
                 TopicFilter::parse(topic_filter).map_err(|error| format!("`topic_filter`: {error}"))?;
@@ -312,10 +327,10 @@ impl<'a> Line<'a> {
             Self::Received { session, packet_identifier } => {
                 Record::Received(session.owner()?, packet_id(*packet_identifier)?)
             }
-            Self::Retained { slot, message } => {
+            Self::Retained { slot, message, set_by } => {
                 let message = message.message()?;
                 checked_slot(*slot, message.topic_name().as_str())?;
-                Record::Retained(*slot, message)
+                Record::Retained(*slot, message, identity(set_by.as_ref())?)
             }
             Self::Body { shard, number, message } => {
                 Record::Body(checked_shard(*shard)?, *number, message.message()?)
@@ -392,14 +407,18 @@ impl<'a> Line<'a> {
     }
 
     fn transit_content(&self) -> Result<TransitContent<'_>, String> {
-        let Self::Mail { purpose, shared_subscription, message, .. } = self else {
+        let Self::Mail { purpose, shared_subscription, message, set_by, .. } = self else {
             return Err(WRONG_KIND.into());
         };
         let group = checked_group(shared_subscription.as_deref())?;
         let message = message.message()?;
+        let publisher = identity(set_by.as_ref())?;
+        if publisher.is_some() && !matches!(purpose, Purpose::Retain) {
+            return Err("`set_by` belongs to the purpose `retain`".into());
+        }
         match (purpose, group) {
             (Purpose::Publish, "") => Ok(TransitContent::Publish(message)),
-            (Purpose::Retain, "") => Ok(TransitContent::Retain(message)),
+            (Purpose::Retain, "") => Ok(TransitContent::Retain(message, publisher)),
             (Purpose::Share, group) if !group.is_empty() => Ok(TransitContent::Share(group, message)),
             _ => Err("`shared_subscription` belongs to the purpose `share`, and only there".into()),
         }
@@ -440,19 +459,21 @@ fn message_line<'a>(session: SessionName<'a>, number: u64, content: &'a MessageC
 }
 
 fn mail_line<'a>(from: ShardId, to: ShardId, number: u64, content: &'a TransitContent<'_>) -> Line<'a> {
-    let (purpose, group, message) = match content {
-        TransitContent::Publish(message) => (Purpose::Publish, None, message),
-        TransitContent::Retain(message) => (Purpose::Retain, None, message),
-        TransitContent::Share(group, message) => (Purpose::Share, Some(Cow::Borrowed(*group)), message),
+    let (purpose, shared_subscription, message, publisher) = match content {
+        TransitContent::Publish(message) => (Purpose::Publish, None, message, None),
+        TransitContent::Retain(message, publisher) => (Purpose::Retain, None, message, publisher.as_ref()),
+        TransitContent::Share(group, message) => (Purpose::Share, Some(Cow::Borrowed(*group)), message, None),
     };
-    let message = MessageLine::of(message);
-    Line::Mail { from_shard: from.0, to_shard: to.0, number, purpose, shared_subscription: group, message }
+    let (message, set_by) = (MessageLine::of(message), publisher.map(IdentityLine::of));
+    let (from_shard, to_shard) = (from.0, to.0);
+    Line::Mail { from_shard, to_shard, number, purpose, shared_subscription, message, set_by }
 }
 
 fn session_record<'l>(
     session: &'l SessionName<'_>,
     expiry_s: u32,
     left_at_ms: Option<u64>,
+    owner: Option<&IdentityLine<'_>>,
 ) -> Result<Record<'l>, String> {
     let client_id = session.client_identifier.as_deref().ok_or("its `client_identifier` is missing")?;
     checked_text("client_identifier", client_id)?;
@@ -460,7 +481,12 @@ fn session_record<'l>(
         return Err("`left_at_ms` is left out rather than 0".into());
     }
     let left_at = left_at_ms.map(Instant::from_ms);
-    Ok(Record::Session(session.owner()?, SessionContent { client_id, expiry_s, left_at }))
+    let content = SessionContent { client_id, expiry_s, left_at, owner: identity(owner)? };
+    Ok(Record::Session(session.owner()?, content))
+}
+
+fn identity(line: Option<&IdentityLine<'_>>) -> Result<Option<Identity>, String> {
+    line.map(IdentityLine::identity).transpose()
 }
 
 fn checked_slot(slot: u16, name: &str) -> Result<(), String> {

@@ -122,11 +122,11 @@ impl Count {
             Record::Message(owner, _, content) => self.add_message(*owner, content),
             Record::InFlight(..) => stat.in_flight += 1,
             Record::Received(..) => stat.received += 1,
-            Record::Retained(_, message) => stat.retained.add(message.size()),
+            Record::Retained(_, message, _) => stat.retained.add(message.size()),
             Record::Body(_, _, message) => stat.shared.add(message.size()),
             Record::Transit { content, .. } => {
                 let (TransitContent::Publish(message)
-                | TransitContent::Retain(message)
+                | TransitContent::Retain(message, _)
                 | TransitContent::Share(_, message)) = content;
                 stat.mail.add(message.size());
             }

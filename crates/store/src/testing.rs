@@ -1,10 +1,14 @@
 //! A store with every kind of record, for tests.
 
-use std::{num::NonZeroU32, ops::ControlFlow};
+use std::{num::NonZeroU32, ops::ControlFlow, sync::Arc};
 
 use dunlin_broker::{
     ids::ShardId,
     message::{Message, MessageFacts, publisher_key},
+    permissions::{
+        identity::Identity,
+        subject::{CertificateFacts, Subject},
+    },
     records::{
         batch::Batch,
         content::{BodyContent, InFlightState, MessageContent, SessionContent, TransitContent, WillContent},
@@ -64,6 +68,26 @@ pub(crate) fn queued(packet_id: Option<PacketId>, body: BodyContent) -> MessageC
     MessageContent { qos: QoS::AtLeastOnce, retain: false, packet_id, identifiers, group: "$share/g/a", body }
 }
 
+/// Somebody of whom all is known.
+fn identity() -> Identity {
+    let certificate = CertificateFacts {
+        subject: "CN=pump".into(),
+        common_name: Some("pump".into()),
+        dns_names: ["pump.example".into()].into(),
+        issuer: "CN=\"ca\"".into(),
+        serial: "01".into(),
+        fingerprint: [0xA5; 32],
+        ..CertificateFacts::default()
+    };
+    let subject = Subject {
+        user_name: Some("ann\n".into()),
+        groups: ["staff".into()].into(),
+        certificate: Some(Arc::new(certificate)),
+        ..Subject::anonymous(CLIENT, "2001:db8::1".parse().expect("an address"))
+    };
+    Identity { subject: Arc::new(subject), rules: Some("main".into()) }
+}
+
 /// Every kind, so that all can be used.
 pub(crate) fn records() -> Vec<Record<'static>> {
     let options = SubscriptionOptions {
@@ -84,7 +108,12 @@ pub(crate) fn records() -> Vec<Record<'static>> {
         Record::Fact { name: "later", value: b"\xffx" },
         Record::Session(
             owner,
-            SessionContent { client_id: CLIENT, expiry_s: u32::MAX, left_at: Some(Instant::from_ms(5)) },
+            SessionContent {
+                client_id: CLIENT,
+                expiry_s: u32::MAX,
+                left_at: Some(Instant::from_ms(5)),
+                owner: Some(identity()),
+            },
         ),
         Record::Subscription(owner, "$share/g/a", subscription),
         Record::Subscription(owner, "a/#", subscription),
@@ -95,10 +124,12 @@ pub(crate) fn records() -> Vec<Record<'static>> {
         Record::InFlight(owner, packet_id(2), InFlightState::Sent, NUMBER + 1),
         Record::InFlight(owner, packet_id(3), InFlightState::Released, NUMBER - 1),
         Record::Received(owner, packet_id(65_535)),
-        Record::Retained(slot_of("a/binary"), binary.clone()),
+        Record::Retained(slot_of("a/binary"), binary.clone(), Some(identity())),
+        Record::Retained(slot_of("a/ü"), plain.clone(), None),
         Record::Body(shard(), NUMBER + 1, plain.clone()),
         transit(1, TransitContent::Publish(plain.clone())),
-        transit(2, TransitContent::Retain(plain)),
+        transit(2, TransitContent::Retain(plain.clone(), Some(identity()))),
+        transit(4, TransitContent::Retain(plain, None)),
         transit(3, TransitContent::Share("$share/g/a", binary)),
     ]
 }

@@ -1,11 +1,15 @@
 // An MQTT.js client whose every wait has a bound and tells what was awaited and what came.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import mqtt from "mqtt";
 
 export const WAIT_MS = 10_000;
 export const LONG_WAIT_MS = 60_000;
 const LEVELS = { 3.1: 3, "3.1.1": 4, "5.0": 5 };
+// The door of the Server: tcp, tls, ws or wss, and who has signed its certificate.
+const DOOR = process.env.DUNLIN_DOOR ?? "tcp";
+const CA = process.env.DUNLIN_CA_FILE ? [readFileSync(process.env.DUNLIN_CA_FILE)] : undefined;
 let numbers = 0;
 
 /** What the Server did wrong, in a sentence. */
@@ -91,6 +95,8 @@ export class Peer {
     this.client = mqtt.connect({
       host: "127.0.0.1",
       port: broker.port,
+      protocol: DOOR,
+      ca: CA,
       clientId,
       protocolVersion: LEVELS[broker.version],
       protocolId: broker.version === "3.1" ? "MQIsdp" : "MQTT",

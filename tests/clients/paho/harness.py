@@ -1,7 +1,9 @@
 """A paho-mqtt client whose every wait has a bound and tells what was awaited and what came."""
 
 import itertools
+import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -14,6 +16,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 WAIT_S = 10
 LONG_WAIT_S = 60
+# The door of the Server: tcp, tls, ws or wss, and who has signed its certificate.
+DOOR = os.environ.get("DUNLIN_DOOR", "tcp")
+CA_FILE = os.environ.get("DUNLIN_CA_FILE")
 VERSIONS = {"3.1": paho.MQTTv31, "3.1.1": paho.MQTTv311, "5.0": paho.MQTTv5}
 _numbers = itertools.count(1)
 
@@ -94,6 +99,8 @@ class Peer:
         if session_expiry_s is not None and broker.has_properties:
             self.values["SessionExpiryInterval"] = session_expiry_s
         options = {} if broker.has_properties else {"clean_session": clean}
+        if DOOR in ("ws", "wss"):
+            options["transport"] = "websockets"
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -102,6 +109,8 @@ class Peer:
             manual_ack=manual_ack,
             **options,
         )
+        if DOOR in ("tls", "wss"):
+            self.client.tls_set(ca_certs=CA_FILE, cert_reqs=ssl.CERT_REQUIRED)
         if will:
             self._set_will(will)
         self.changed = broker.changed
@@ -129,7 +138,7 @@ class Peer:
             options = {"clean_start": self.clean, "properties": properties("CONNECT", self.values)}
         self.connack = self.ended = None
         self.client.connect("127.0.0.1", self.broker.port, self.keep_alive_s, **options)
-        self.client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.client.loop_start()
         self._wait(lambda: self.connack or self.ended, "a CONNACK")
         if not self.connack:
@@ -210,7 +219,7 @@ class Peer:
 
     def vanish(self):
         """Breaks the Network Connection without DISCONNECT; the Server sees a reset."""
-        sock = self.client.socket()
+        sock = self._socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RDWR)
         self._wait(lambda: self.ended, "the end of the broken connection")
@@ -226,6 +235,11 @@ class Peer:
     def await_all(self, is_true, what):
         """Awaits what concerns several peers of this Broker."""
         self._wait(is_true, what, LONG_WAIT_S)
+
+    def _socket(self):
+        """The socket below WebSocket, if that is spoken."""
+        sock = self.client.socket()
+        return getattr(sock, "_socket", sock) if DOOR in ("ws", "wss") else sock
 
     def _set_will(self, will):
         options = {}

@@ -4,16 +4,17 @@ use crate::finding::Finding;
 use crate::project::{Project, TextFile};
 
 /// The crates, each with those of ours it may import.
-const FLOORS: [(&str, &[&str]); 14] = [
+const FLOORS: [(&str, &[&str]); 15] = [
     ("packet", &[]),
     ("net", &[]),
+    ("passwords", &[]),
     ("admin-api", &[]),
     ("protocol", &["packet"]),
     ("broker", &["packet", "protocol"]),
     ("client", &["protocol", "packet", "net"]),
     ("store", &["packet", "protocol", "broker"]),
-    ("auth", &["packet", "broker"]),
-    ("cli", &["client", "packet", "net", "admin-api"]),
+    ("auth", &["packet", "broker", "passwords"]),
+    ("cli", &["client", "packet", "net", "admin-api", "passwords"]),
     ("bench", &["packet", "net"]),
     ("cluster", &["broker", "store"]),
     ("sim", &["broker", "protocol", "packet", "store", "cluster"]),

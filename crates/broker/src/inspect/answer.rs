@@ -4,8 +4,8 @@ use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    message::Message, metrics::Counters, retained::Cursor, sessions::drops::DropCounts,
-    subscriptions::subscription::Subscription,
+    message::Message, metrics::Counters, retained::Cursor, rights::denials::DenialCounts,
+    sessions::drops::DropCounts, subscriptions::subscription::Subscription,
 };
 
 use super::question::SubscriptionPlace;
@@ -154,6 +154,8 @@ pub struct SessionReport {
     pub has_will: bool,
     /// Messages it did not get.
     pub drops: DropCounts,
+    /// What its Client was denied.
+    pub denials: DenialCounts,
     /// Its Network Connection, if it has one.
     pub connection: Option<ConnectionReport>,
 }

@@ -5,7 +5,7 @@ use dunlin_protocol::time::Instant;
 
 use crate::{
     connection::Connection, ids::ConnectionId, input::Storage, output::Outbox, publication::Publication,
-    sessions::session::Session, state::State, topics::ids::SessionIndex,
+    rights::publishers::Kept, sessions::session::Session, state::State, topics::ids::SessionIndex,
 };
 
 use super::{
@@ -34,7 +34,7 @@ impl State {
             Question::Retained { topic_filter, from } => {
                 let mut messages = Vec::new();
                 let next = TopicFilter::parse(&topic_filter).ok().and_then(|filter| {
-                    let each = &mut |_, message: &crate::message::Message| messages.push(message.clone());
+                    let each = &mut |_, kept: &Kept| messages.push(kept.message.clone());
                     self.retained.matching_page(filter, from, ROWS_MAX, each)
                 });
                 Answer::Retained { messages, next }
@@ -119,6 +119,7 @@ impl State {
             in_flight_from: usize::from(session.inbound.in_flight()),
             has_will: session.will.is_some(),
             drops: session.drops.as_ref().map(|drops| drops.counts).unwrap_or_default(),
+            denials: session.denials.as_ref().map(|denials| denials.counts).unwrap_or_default(),
             connection,
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     ids::ConnectionId,
     input::Decision,
     output::{Outbox, Reauthentication},
+    permissions::Permissions,
     state::State,
 };
 
@@ -57,6 +58,25 @@ impl State {
         }
     }
 
+    /// Gives a Client new rights; `false` if they are somebody else's: the Session stays, so the Client must be the one
+    /// it was.
+    fn takes_rights(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        permissions: Permissions,
+        out: &mut Outbox,
+    ) -> bool {
+        let index = self.connection(id).session;
+        let known = self.sessions[index].permissions.subject();
+        if !known.is_same_identity(permissions.subject()) {
+            return false;
+        }
+        self.give_rights(now, index, permissions, out);
+        self.withdraw_subscriptions(now, index, out);
+        true
+    }
+
     /// Takes the providers' answer.
     pub(crate) fn authenticated(
         &mut self,
@@ -65,16 +85,26 @@ impl State {
         decision: Decision,
         out: &mut Outbox,
     ) {
-        let Some(connection) = self.find_connection(id) else { return };
+        if self.find_connection(id).is_none() {
+            return;
+        }
+        let (connection, session) = self.both(id);
+        let client_id = session.client_id.clone();
         let Some(extras) = connection.extras.as_deref_mut().filter(|extras| extras.is_reauthenticating)
         else {
             return;
         };
         let Some(method) = extras.authentication.clone() else { return };
         let (code, data) = match decision {
-            Decision::Grant { permissions, data } => {
+            Decision::Grant { permissions, data, terms } => {
                 extras.is_reauthenticating = false;
-                connection.permissions = permissions;
+                let is_same = terms.client_id.is_none_or(|id| id == client_id);
+                if !is_same || !self.takes_rights(now, id, permissions, out) {
+                    let reason = "re-authentication as somebody else";
+                    self.disconnect(now, id, ReasonCode::NotAuthorized, reason, out);
+                    return;
+                }
+                self.limit_stay(now, id, terms.valid_for);
                 (ReasonCode::Success, data)
             }
             Decision::Challenge(data) => (ReasonCode::ContinueAuthentication, data),

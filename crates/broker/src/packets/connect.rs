@@ -32,25 +32,16 @@ impl State {
     /// Connects a Client: takes over, opens or resumes the Session, answers, sends what waited. [MQTT-3.1.4-5]
     pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Outbox) -> Vec<u8> {
         let Arrival { connection: id, mut request, unread } = arrival;
-        if !has_room_for_connack(&self.settings, &request) {
-            let reason = "CONNACK is larger than the Maximum Packet Size";
-            self.refuse(id, &request, ReasonCode::PacketTooLarge, reason, out);
+        let objection = match has_room_for_connack(&self.settings, &request) {
+            true => self.objection_to(now, &mut request),
+            false => Some((ReasonCode::PacketTooLarge, "CONNACK is larger than the Maximum Packet Size")),
+        };
+        if let Some((code, reason)) = objection {
+            self.refuse(id, &request, code, reason, out);
             return Vec::new();
         }
         let changes = out.batch.len();
-        let old = self.sessions.find(&request.client_id);
-        if let Some(old_id) = old.and_then(|index| self.sessions[index].connection) {
-            // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
-            self.disconnect(
-                now,
-                old_id,
-                ReasonCode::SessionTakenOver,
-                "another connection with this Client Identifier",
-                out,
-            );
-        }
-        let old = self.sessions.find(&request.client_id);
-        let old = old.filter(|&index| !self.end_if_over(now, index, out));
+        let old = self.take_over(now, &request, out);
         // The end of a kept Session must not be taken back by a crash either.
         let key = publisher_key(&request.client_id);
         let was_kept = old.is_some_and(|index| self.sessions[index].was_kept);
@@ -68,13 +59,17 @@ impl State {
         let (index, session_present) = self.open_session(now, old, &mut request, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
+        let valid_for = request.valid_for;
         let keep_alive_s = match (request.version, self.settings.server_keep_alive_s) {
             (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
             _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
         };
+        let permissions = std::mem::take(&mut request.permissions);
         write_connack(&self.settings, &request, session_present, expiry_s, out.buffer(id));
         self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
         self.sessions[index].connection = Some(id);
+        self.give_rights(now, index, permissions, out);
+        self.withdraw_subscriptions(now, index, out);
         self.file_session(now, index, out);
         self.file_will(index, out);
         // A new Session or Will, or the end of an old one: no crash may take it back.
@@ -85,19 +80,43 @@ impl State {
         }
         self.tell_arrival(now, id, session_present);
         self.arm_keep_alive(now, id);
+        self.limit_stay(now, id, valid_for);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
         unread
     }
 
+    /// Takes the Session of the Client Identifier from its old Network Connection; returns it if it goes on.
+    fn take_over(
+        &mut self,
+        now: Instant,
+        request: &ConnectRequest,
+        out: &mut Outbox,
+    ) -> Option<SessionIndex> {
+        if let Some(old_id) = self.sessions[self.sessions.find(&request.client_id)?].connection {
+            // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
+            let reason = "another connection with this Client Identifier";
+            self.disconnect(now, old_id, ReasonCode::SessionTakenOver, reason, out);
+        }
+        let index = self.sessions.find(&request.client_id)?;
+        (!self.end_if_over(now, index, request, out)).then_some(index)
+    }
+
     /// Ends a Session that was left over by a restart or whose time is over; returns whether it was one.
-    fn end_if_over(&mut self, now: Instant, index: SessionIndex, out: &mut Outbox) -> bool {
+    fn end_if_over(
+        &mut self,
+        now: Instant,
+        index: SessionIndex,
+        request: &ConnectRequest,
+        out: &mut Outbox,
+    ) -> bool {
         let session = &self.sessions[index];
         let is_remains = session.expiry_s == 0;
         if !is_remains && session.expires_at.is_none_or(|at| at > now) {
             return false;
         }
-        if is_remains {
+        let owner = session.permissions.subject();
+        if is_remains && (!session.has_owner || owner.is_same_identity(request.permissions.subject())) {
             self.take_will(index, out); // Its Client is back.
         }
         self.end_session(now, index, out);
@@ -222,7 +241,6 @@ fn connection_of(
         last_packet: now,
         keep_alive_at: None,
         extras,
-        permissions: request.permissions,
         peer: request.peer,
         user_name: request.user_name,
         connected_at: now,

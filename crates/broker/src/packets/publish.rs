@@ -135,7 +135,7 @@ impl State {
                 return self.fault(now, id, ReasonCode::ReceiveMaximumExceeded, &reason, out); // [MQTT-3.3.4-7]
             }
         }
-        let refusal = self.refusal(id, topic_name).or_else(|| {
+        let refusal = self.refusal(now, id, publish, topic_name).or_else(|| {
             let is_promised = publish.qos > QoS::AtMostOnce;
             let is_refused = is_promised && self.is_kept_out(topic_name)
                 || self.cannot_keep(topic_name, publish.qos, publish.retain);
@@ -154,7 +154,7 @@ impl State {
             publisher: self.both(id).1.publisher,
         };
         let changes = out.batch.len();
-        let is_wanted = self.publish_received(now, publish, topic_name, facts, layout, body, out);
+        let is_wanted = self.publish_received(now, id, publish, topic_name, facts, layout, body, out);
         self.file_received(id, publish, out);
         let is_filed = out.batch.len() > changes;
         let code = if is_wanted { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
@@ -175,6 +175,7 @@ impl State {
     fn publish_received(
         &mut self,
         now: Instant,
+        id: ConnectionId,
         publish: &Publish<'_>,
         topic_name: TopicName<'_>,
         facts: MessageFacts,
@@ -182,31 +183,43 @@ impl State {
         body: &[u8],
         out: &mut Outbox,
     ) -> bool {
+        let publisher = publish.retain.then(|| self.both(id).1.permissions.identity());
         let properties = publish.properties.encoded();
         let is_forwarded_as_is = publish.topic_name.is_some()
             && (properties.is_empty()
                 || publish.properties.topic_alias().is_none() && facts.expires_at.is_none());
         if is_forwarded_as_is {
             let view = View { topic_name, properties, payload: publish.payload, facts };
-            return self.publish(now, &mut Publication::of_body(view, body, layout), out);
+            let mut publication = Publication::of_body(view, body, layout);
+            publication.publisher = publisher;
+            return self.publish(now, &mut publication, out);
         }
         let mut encoded = std::mem::take(&mut self.scratch.properties);
         encoded.clear();
         forwarded_properties(&publish.properties, &mut encoded);
         let view = View { topic_name, properties: &encoded, payload: publish.payload, facts };
-        let is_wanted = self.publish(now, &mut Publication::of_parts(view), out);
+        let mut publication = Publication::of_parts(view);
+        publication.publisher = publisher;
+        let is_wanted = self.publish(now, &mut publication, out);
         self.scratch.properties = encoded;
         is_wanted
     }
 
     /// Why a well-formed message is not taken, if so.
-    fn refusal(&mut self, id: ConnectionId, topic_name: TopicName<'_>) -> Option<ReasonCode> {
+    fn refusal(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        publish: &Publish<'_>,
+        topic_name: TopicName<'_>,
+    ) -> Option<ReasonCode> {
         let levels_max = self.settings.topic_levels_max as usize;
         let separators = topic_name.as_str().bytes().filter(|&byte| byte == b'/').count();
         if separators >= levels_max {
             return Some(ReasonCode::TopicNameInvalid);
         }
-        if !self.connection(id).permissions.may_publish(topic_name) {
+        let index = self.connection(id).session;
+        if !self.may_publish(now, index, publish, topic_name) {
             return Some(ReasonCode::NotAuthorized);
         }
         None
@@ -222,12 +235,14 @@ impl State {
         out: &mut Outbox,
     ) -> Flow {
         let is_quiet = match code {
-            ReasonCode::NotAuthorized => true,
+            ReasonCode::NotAuthorized => !self.settings.close_denied_3x,
             ReasonCode::QuotaExceeded => !self.settings.close_refused_3x,
             _ => false,
         };
         let (connection, session) = self.both(id);
-        tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
+        if code != ReasonCode::NotAuthorized {
+            tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
+        }
         let is_told = connection.version.has_properties();
         if (is_told || !is_quiet)
             && let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id)

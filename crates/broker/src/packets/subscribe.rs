@@ -53,15 +53,19 @@ impl State {
         let (mut codes, mut calls, mut joins) = (Vec::new(), Vec::new(), Vec::new());
         // As if each came in a SUBSCRIBE of its own, in order. [MQTT-3.8.4-5] [MQTT3-3.8.4-4]
         for request in packet.filters.iter() {
-            let code = match self.check_subscription(id, &request, identifier) {
+            let code = match self.check_subscription(now, id, &request, identifier) {
                 Ok(filter) => {
                     self.subscribe(index, filter, &request, identifier, &mut calls, &mut joins, out)
                 }
                 Err(code) => code,
             };
             if code.is_error() {
-                tracing::info!(filter = request.topic_filter, "SUBSCRIBE refused: {code}");
-                if version == ProtocolVersion::V3_1 {
+                let is_denied = code == ReasonCode::NotAuthorized;
+                if !is_denied {
+                    tracing::info!(filter = request.topic_filter, "SUBSCRIBE refused: {code}");
+                }
+                let is_closing = is_denied && self.settings.close_denied_3x && !version.has_properties();
+                if version == ProtocolVersion::V3_1 || is_closing {
                     // SUBACK of 3.1 cannot say no.
                     return self.fault(now, id, code, code.name(), out);
                 }
@@ -82,6 +86,7 @@ impl State {
     /// Whether the Server takes the Subscription. The first rule that it breaks decides.
     fn check_subscription<'a>(
         &mut self,
+        now: Instant,
         id: ConnectionId,
         request: &SubscriptionRequest<'a>,
         identifier: Option<NonZeroU32>,
@@ -102,10 +107,11 @@ impl State {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         let subscriptions_max = settings.subscriptions_max as usize;
-        let (connection, session) = self.both(id);
-        if !connection.permissions.may_subscribe(filter.without_share()) {
+        let index = self.connection(id).session;
+        if !self.may_subscribe(now, index, filter, request.options.qos) {
             return Err(ReasonCode::NotAuthorized);
         }
+        let session = &self.sessions[index];
         if session.subscriptions() >= subscriptions_max {
             let is_known = session.share(filter.as_str()).is_some()
                 || self
@@ -201,8 +207,9 @@ impl State {
         let is_kept = self.sessions[index].is_kept();
         for group in joins {
             let ticket = if is_elsewhere(&group) { ticket } else { 0 };
-            let mail = GroupMail::Join { group, member, is_kept, is_online: true, ticket };
+            let mail = GroupMail::Join { group: group.clone(), member, is_kept, is_online: true, ticket };
             self.send_to_group(now, mail, out);
+            self.tell_rights(now, index, group, out);
         }
     }
 

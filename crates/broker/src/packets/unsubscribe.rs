@@ -55,7 +55,13 @@ impl State {
 
     /// Removes the Subscription with exactly this filter; what is in flight is finished. [MQTT-3.10.4-1] [MQTT-3.10.4-2]
     /// [MQTT-3.10.4-3] [MQTT3-3.10.4-1] [MQTT3-3.10.4-2] [MQTT3-3.10.4-3]
-    fn unsubscribe(&mut self, now: Instant, index: SessionIndex, text: &str, out: &mut Outbox) -> ReasonCode {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        now: Instant,
+        index: SessionIndex,
+        text: &str,
+        out: &mut Outbox,
+    ) -> ReasonCode {
         let Ok(filter) = TopicFilter::parse(text) else { return ReasonCode::TopicFilterInvalid };
         if filter.share().is_some() {
             let member = self.member(index);

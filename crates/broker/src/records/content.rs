@@ -10,11 +10,13 @@ use dunlin_protocol::time::Instant;
 
 use crate::{
     message::{Message, MessageFacts, View},
+    permissions::identity::Identity,
+    records::{identity, reader::Reader},
     subscriptions::subscription::Subscription,
 };
 
 /// A Session (4.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionContent<'a> {
     /// The Client Identifier.
     pub client_id: &'a str,
@@ -22,6 +24,8 @@ pub struct SessionContent<'a> {
     pub expiry_s: u32,
     /// When its Network Connection ended; nothing while it had one.
     pub left_at: Option<Instant>,
+    /// Whose it is; nothing in records of version 1: the first that comes for it owns it.
+    pub owner: Option<Identity>,
 }
 
 /// A Will (3.1.2.5).
@@ -78,41 +82,31 @@ pub enum InFlightState {
 pub enum TransitContent<'a> {
     /// A message for the Subscriptions of the receiver.
     Publish(Message),
-    /// A message for the Retained Messages of the receiver.
-    Retain(Message),
+    /// A message for the Retained Messages of the receiver, with its publisher, if that is known.
+    Retain(Message, Option<Identity>),
     /// A message for a member of a Shared Subscription, which is named by its whole Topic Filter.
     Share(&'a str, Message),
 }
 
-/// Reads from the front of a slice; nothing once it is too short.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+/// Which layout a record has: the second one says who was behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Version {
+    One = 1,
+    Two = 2,
+}
 
-impl<'a> Reader<'a> {
-    pub(super) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(bytes)
+impl Version {
+    /// The one that a record with or without an identity has.
+    pub(super) fn of<T>(identity: Option<T>) -> Self {
+        if identity.is_some() { Self::Two } else { Self::One }
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
-        Some(self.bytes(1)?[0])
-    }
-
-    pub(super) fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_be_bytes(self.bytes(2)?.try_into().ok()?))
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_be_bytes(self.bytes(4)?.try_into().ok()?))
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_be_bytes(self.bytes(8)?.try_into().ok()?))
-    }
-
-    pub(super) fn text(&mut self) -> Option<&'a str> {
-        let len = self.u16()?;
-        std::str::from_utf8(self.bytes(len.into())?).ok()
+    pub(super) fn from_value(value: u8) -> Option<Self> {
+        match value {
+            1 => Some(Self::One),
+            2 => Some(Self::Two),
+            _ => None,
+        }
     }
 }
 
@@ -127,13 +121,21 @@ impl<'a> SessionContent<'a> {
         out.extend_from_slice(&self.expiry_s.to_be_bytes());
         out.extend_from_slice(&self.left_at.map_or(0, Instant::as_ms).to_be_bytes());
         put_text(out, self.client_id);
+        if let Some(owner) = &self.owner {
+            identity::encode(owner, out);
+        }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+    pub(super) fn decode(version: Version, reader: &mut Reader<'a>) -> Option<Self> {
         let expiry_s = reader.u32()?;
         let left_at = reader.u64()?;
         let left_at = (left_at != 0).then(|| Instant::from_ms(left_at));
-        Some(Self { client_id: reader.text()?, expiry_s, left_at })
+        let client_id = reader.text()?;
+        let owner = match version {
+            Version::One => None,
+            Version::Two => Some(identity::decode(reader)?),
+        };
+        Some(Self { client_id, expiry_s, left_at, owner })
     }
 }
 
@@ -237,7 +239,7 @@ impl InFlightState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TransitParts<'a> {
     Publish,
-    Retain,
+    Retain(Option<&'a Identity>),
     Share(&'a str),
 }
 
@@ -245,7 +247,10 @@ impl TransitParts<'_> {
     pub(super) fn encode(self, message: &View<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Publish => out.push(0),
-            Self::Retain => out.push(1),
+            Self::Retain(publisher) => {
+                out.push(1);
+                publisher.iter().for_each(|publisher| identity::encode(publisher, out));
+            }
             Self::Share(group) => {
                 out.push(2);
                 put_text(out, group);
@@ -256,14 +261,34 @@ impl TransitParts<'_> {
 }
 
 impl<'a> TransitContent<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+    pub(super) fn decode(version: Version, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match reader.u8()? {
             0 => Self::Publish(decode_body(reader)?),
-            1 => Self::Retain(decode_body(reader)?),
+            1 => {
+                let (message, publisher) = decode_retained(version, reader)?;
+                Self::Retain(message, publisher)
+            }
             2 => Self::Share(reader.text()?, decode_body(reader)?),
             _ => return None,
         })
     }
+}
+
+/// A Retained Message, with its publisher in front, if that is known.
+pub(super) fn encode_retained(message: &View<'_>, publisher: Option<&Identity>, out: &mut Vec<u8>) {
+    publisher.iter().for_each(|publisher| identity::encode(publisher, out));
+    encode_body(message, out);
+}
+
+pub(super) fn decode_retained(
+    version: Version,
+    reader: &mut Reader<'_>,
+) -> Option<(Message, Option<Identity>)> {
+    let publisher = match version {
+        Version::One => None,
+        Version::Two => Some(identity::decode(reader)?),
+    };
+    Some((decode_body(reader)?, publisher))
 }
 
 pub(super) fn encode_body(message: &View<'_>, out: &mut Vec<u8>) {

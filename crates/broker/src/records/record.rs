@@ -7,13 +7,15 @@ use dunlin_packet::packet_identifier::PacketId;
 use crate::{
     ids::ShardId,
     message::{Message, View},
+    permissions::identity::Identity,
     records::{
         batch::{Batch, What},
         content::{
-            self, InFlightState, MessageContent, MessageParts, Outline, Reader, SessionContent,
-            TransitContent, TransitParts, WillContent,
+            self, InFlightState, MessageContent, MessageParts, Outline, SessionContent, TransitContent,
+            TransitParts, Version, WillContent,
         },
         key::{Key, Owner},
+        reader::Reader,
     },
     subscriptions::subscription::Subscription,
 };
@@ -40,8 +42,8 @@ pub enum Record<'a> {
     InFlight(Owner, PacketId, InFlightState, u64),
     /// A QoS 2 Packet Identifier that waits for PUBREL.
     Received(Owner, PacketId),
-    /// A Retained Message, with the slot of its topic.
-    Retained(u16, Message),
+    /// A Retained Message, with the slot of its topic, and its publisher, if that is known.
+    Retained(u16, Message, Option<Identity>),
     /// A message that several in one shard share.
     Body(ShardId, u64, Message),
     /// Mail between two shards.
@@ -75,7 +77,11 @@ impl fmt::Display for RecordError {
         match self {
             Self::Key => f.write_str("its key is of no known kind"),
             Self::Version(version) => {
-                write!(f, "it has version {version}, and this program knows version {VERSION} only")
+                write!(
+                    f,
+                    "it has version {version}, and this program knows versions up to {} only",
+                    Version::Two as u8
+                )
             }
             Self::Checksum => f.write_str("its checksum is wrong: it has changed since it was written"),
             Self::Content => f.write_str("its content is not that of its kind"),
@@ -85,8 +91,6 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// The version that is written.
-const VERSION: u8 = 1;
 /// Bytes before the content: version and checksum.
 const HEAD: usize = 5;
 
@@ -96,16 +100,16 @@ impl<'a> Record<'a> {
     /// # Errors
     /// If the bytes are none, or not those that were written.
     pub fn decode(key: &'a [u8], value: &'a [u8]) -> Result<Self, RecordError> {
-        let content = checked(key, value)?;
+        let (version, content) = checked(key, value)?;
         let mut reader = Reader(content);
-        let record = Self::decode_content(Key::decode(key).ok_or(RecordError::Key)?, &mut reader);
+        let record = Self::decode_content(version, Key::decode(key).ok_or(RecordError::Key)?, &mut reader);
         record.filter(|_| reader.0.is_empty()).ok_or(RecordError::Content)
     }
 
-    fn decode_content(key: Key<'a>, reader: &mut Reader<'a>) -> Option<Self> {
+    fn decode_content(version: Version, key: Key<'a>, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match key {
             Key::Fact(name) => Self::Fact { name, value: std::mem::take(&mut reader.0) },
-            Key::Session(owner) => Self::Session(owner, SessionContent::decode(reader)?),
+            Key::Session(owner) => Self::Session(owner, SessionContent::decode(version, reader)?),
             Key::Subscription(owner, filter) => {
                 Self::Subscription(owner, filter, content::decode_subscription(reader)?)
             }
@@ -116,10 +120,13 @@ impl<'a> Record<'a> {
                 Self::InFlight(owner, packet_id, state, number)
             }
             Key::Received(owner, packet_id) => Self::Received(owner, packet_id),
-            Key::Retained(slot, _) => Self::Retained(slot, content::decode_body(reader)?),
+            Key::Retained(slot, _) => {
+                let (message, publisher) = content::decode_retained(version, reader)?;
+                Self::Retained(slot, message, publisher)
+            }
             Key::Body(shard, number) => Self::Body(shard, number, content::decode_body(reader)?),
             Key::Transit { from, to, number } => {
-                Self::Transit { from, to, number, content: TransitContent::decode(reader)? }
+                Self::Transit { from, to, number, content: TransitContent::decode(version, reader)? }
             }
         })
     }
@@ -131,20 +138,18 @@ impl Outline {
     /// # Errors
     /// As [`Record::decode`].
     pub(crate) fn read(key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
-        Self::decode(&mut Reader(checked(key, value)?)).ok_or(RecordError::Content)
+        Self::decode(&mut Reader(checked(key, value)?.1)).ok_or(RecordError::Content)
     }
 }
 
 /// The content of a value whose version and checksum are right.
-fn checked<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], RecordError> {
+fn checked<'a>(key: &[u8], value: &'a [u8]) -> Result<(Version, &'a [u8]), RecordError> {
     let (head, content) = value.split_at_checked(HEAD).ok_or(RecordError::Content)?;
-    if head[0] != VERSION {
-        return Err(RecordError::Version(head[0]));
-    }
+    let version = Version::from_value(head[0]).ok_or(RecordError::Version(head[0]))?;
     if checksum(key, head[0], content).to_be_bytes() != head[1..] {
         return Err(RecordError::Checksum);
     }
-    Ok(content)
+    Ok((version, content))
 }
 
 fn checksum(key: &[u8], version: u8, content: &[u8]) -> u32 {
@@ -162,7 +167,8 @@ impl Batch {
     }
 
     pub(crate) fn put_session(&mut self, owner: Owner, session: &SessionContent<'_>) {
-        self.put_record(What::Put, Key::Session(owner), |out| session.encode(out));
+        let version = Version::of(session.owner.as_ref());
+        self.put_version(version, What::Put, Key::Session(owner), |out| session.encode(out));
     }
 
     pub(crate) fn put_subscription(&mut self, owner: Owner, filter: &str, subscription: &Subscription) {
@@ -196,10 +202,12 @@ impl Batch {
         self.put_record(What::Put, Key::Received(owner, packet_id), |_| {});
     }
 
-    pub(crate) fn put_retained(&mut self, slot: u16, message: &Message) {
+    pub(crate) fn put_retained(&mut self, slot: u16, message: &Message, publisher: Option<&Identity>) {
         let view = message.view();
         let key = Key::Retained(slot, view.topic_name.as_str());
-        self.put_record(What::Put, key, |out| content::encode_body(&view, out));
+        self.put_version(Version::of(publisher), What::Put, key, |out| {
+            content::encode_retained(&view, publisher, out);
+        });
     }
 
     pub(crate) fn put_body(&mut self, shard: ShardId, number: u64, message: &View<'_>) {
@@ -207,18 +215,33 @@ impl Batch {
     }
 
     pub(crate) fn put_transit(&mut self, key: Key<'_>, transit: TransitParts<'_>, message: &View<'_>) {
-        self.put_record(What::PutNew, key, |out| transit.encode(message, out));
+        let version = match transit {
+            TransitParts::Retain(publisher) => Version::of(publisher),
+            TransitParts::Publish | TransitParts::Share(_) => Version::One,
+        };
+        self.put_version(version, What::PutNew, key, |out| transit.encode(message, out));
     }
 
     fn put_record(&mut self, what: What, key: Key<'_>, content: impl FnOnce(&mut Vec<u8>)) {
+        self.put_version(Version::One, what, key, content);
+    }
+
+    fn put_version(
+        &mut self,
+        version: Version,
+        what: What,
+        key: Key<'_>,
+        content: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let version = version as u8;
         self.add_with(
             what,
             |out| key.encode(out),
             |out, key_at| {
                 let value_at = out.len();
-                out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+                out.extend_from_slice(&[version, 0, 0, 0, 0]);
                 content(out);
-                let checksum = checksum(&out[key_at..value_at], VERSION, &out[value_at + HEAD..]);
+                let checksum = checksum(&out[key_at..value_at], version, &out[value_at + HEAD..]);
                 out[value_at + 1..value_at + HEAD].copy_from_slice(&checksum.to_be_bytes());
             },
         );
@@ -249,8 +272,13 @@ mod tests {
     use dunlin_packet::{qos::QoS, subscribe::SubscriptionOptions, topic::name::TopicName};
     use dunlin_protocol::time::Instant;
 
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{message::MessageFacts, records::batch::Change, records::content::BodyContent};
+    use crate::{
+        message::MessageFacts, permissions::subject::Subject, records::batch::Change,
+        records::content::BodyContent,
+    };
 
     const OWNER: Owner = Owner { slot: 5, uid: 77 };
 
@@ -264,11 +292,21 @@ mod tests {
         Message::from_parts(TopicName::parse("a/b").unwrap(), &[1, 7], payload, facts)
     }
 
+    fn identity() -> Identity {
+        let subject = Subject::anonymous("setter", "192.0.2.1".parse().unwrap());
+        Identity { subject: Arc::new(subject), rules: None }
+    }
+
     fn filled() -> Batch {
         let packet_id = PacketId::new(300).unwrap();
         let mut batch = Batch::new();
         let message = message(b"hot");
-        let session = SessionContent { client_id: "c", expiry_s: 60, left_at: Some(Instant::from_ms(5)) };
+        let session = SessionContent {
+            client_id: "c",
+            expiry_s: 60,
+            left_at: Some(Instant::from_ms(5)),
+            owner: Some(identity()),
+        };
         let options =
             SubscriptionOptions { no_local: true, ..SubscriptionOptions::with_qos(QoS::AtLeastOnce) };
         batch.put_fact("shards", &[2]);
@@ -289,10 +327,12 @@ mod tests {
         }
         batch.put_in_flight(OWNER, packet_id, InFlightState::Released, 11);
         batch.put_received(OWNER, packet_id);
-        batch.put_retained(6, &message);
+        batch.put_retained(6, &message, None);
+        batch.put_retained(6, &message, Some(&identity()));
         batch.put_body(ShardId(1), 11, &message.view());
         let key = Key::Transit { from: ShardId(0), to: ShardId(1), number: 4 };
         batch.put_transit(key, TransitParts::Share("$share/g/a"), &message.view());
+        batch.put_transit(key, TransitParts::Retain(Some(&identity())), &message.view());
         batch
     }
 
@@ -322,8 +362,10 @@ mod tests {
             ("InFlight", "Released, 11"),
             ("Received", "300"),
             ("Retained(6", &message),
+            ("Retained(6", "client_id: \"setter\""),
             ("Body(ShardId(1), 11", &message),
             ("Transit", &message),
+            ("Transit", "client_id: \"setter\""),
         ];
         assert_eq!(told.len(), expected.len());
         for (told, (kind, part)) in told.iter().zip(expected) {
@@ -333,6 +375,23 @@ mod tests {
         let Ok(Record::Message(OWNER, 11, content)) = Record::decode(key, value) else { panic!() };
         assert_eq!((content.identifiers.len(), content.group), (2, "$share/g/a"));
         assert!(matches!(content.body, BodyContent::Inside(body) if body.payload() == b"hot"));
+    }
+
+    /// What an older program has written, byte by byte.
+    #[test]
+    fn records_of_version_1_say_nothing_of_who_was_behind_them() {
+        let mut batch = Batch::new();
+        let session = SessionContent { client_id: "c", expiry_s: 60, left_at: None, owner: None };
+        batch.put_session(OWNER, &session);
+        batch.put_retained(6, &message(b"hot"), None);
+        let values = values(&batch);
+        let session_v1 = [0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, b'c'];
+        assert_eq!((values[0].1[0], &values[0].1[HEAD..]), (1, &session_v1[..]));
+        let Ok(Record::Session(_, decoded)) = Record::decode(&values[0].0, &values[0].1) else { panic!() };
+        assert_eq!(decoded, session);
+        assert_eq!(values[1].1[0], 1);
+        let retained = Record::decode(&values[1].0, &values[1].1);
+        assert!(matches!(retained, Ok(Record::Retained(6, _, None))));
     }
 
     #[test]

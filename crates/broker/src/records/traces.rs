@@ -2,8 +2,9 @@
 
 use crate::{
     records::{
-        content::{self, BodyContent, MessageContent, Reader, SessionContent, TransitContent, WillContent},
+        content::{self, BodyContent, MessageContent, SessionContent, TransitContent, Version, WillContent},
         key::Key,
+        reader::Reader,
     },
     slot::slot_of,
 };
@@ -21,13 +22,15 @@ pub struct Traces {
 #[must_use]
 pub fn traces(key: &[u8], value: &[u8]) -> Traces {
     let mut traces = Traces::default();
-    let (Some(key), Some((_, content))) = (Key::decode(key), value.split_at_checked(HEAD)) else {
+    let (Some(key), Some((head, content))) = (Key::decode(key), value.split_at_checked(HEAD)) else {
         return traces;
     };
+    let version = Version::from_value(head[0]).unwrap_or(Version::One);
     let reader = &mut Reader(content);
     let message = match key {
         Key::Session(owner) => {
-            let client_id = SessionContent::decode(reader).map(|session| session.client_id);
+            // The Client Identifier is before what only version 2 has.
+            let client_id = SessionContent::decode(Version::One, reader).map(|session| session.client_id);
             // With the wrong slot it is another one.
             traces.client_id = client_id.filter(|id| slot_of(id) == owner.slot).map(str::to_owned);
             None
@@ -37,10 +40,11 @@ pub fn traces(key: &[u8], value: &[u8]) -> Traces {
             Some(BodyContent::Inside(message)) => Some(message),
             _ => None,
         },
-        Key::Retained(..) | Key::Body(..) => content::decode_body(reader),
-        Key::Transit { .. } => TransitContent::decode(reader).map(|transit| match transit {
+        Key::Retained(..) => content::decode_retained(version, reader).map(|(message, _)| message),
+        Key::Body(..) => content::decode_body(reader),
+        Key::Transit { .. } => TransitContent::decode(version, reader).map(|transit| match transit {
             TransitContent::Publish(message)
-            | TransitContent::Retain(message)
+            | TransitContent::Retain(message, _)
             | TransitContent::Share(_, message) => message,
         }),
         _ => None,
@@ -66,7 +70,7 @@ mod tests {
     #[test]
     fn a_session_with_a_changed_bit_still_tells_its_client_identifier() {
         let mut batch = Batch::new();
-        let content = SessionContent { client_id: "pump-7", expiry_s: 60, left_at: None };
+        let content = SessionContent { client_id: "pump-7", expiry_s: 60, left_at: None, owner: None };
         batch.put_session(Owner { slot: slot_of("pump-7"), uid: 1 }, &content);
         let Some(Change::Put { key, value }) = batch.changes().next() else { panic!("it was put") };
         let mut value = value.to_vec();

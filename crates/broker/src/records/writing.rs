@@ -28,13 +28,15 @@ pub fn encode(record: &Record<'_>, batch: &mut Batch) {
             batch.put_in_flight(*owner, *packet_id, *state, *number);
         }
         Record::Received(owner, packet_id) => batch.put_received(*owner, *packet_id),
-        Record::Retained(slot, message) => batch.put_retained(*slot, message),
+        Record::Retained(slot, message, publisher) => batch.put_retained(*slot, message, publisher.as_ref()),
         Record::Body(shard, number, message) => batch.put_body(*shard, *number, &message.view()),
         Record::Transit { from, to, number, content } => {
             let key = Key::Transit { from: *from, to: *to, number: *number };
             let (parts, message) = match content {
                 TransitContent::Publish(message) => (TransitParts::Publish, message),
-                TransitContent::Retain(message) => (TransitParts::Retain, message),
+                TransitContent::Retain(message, publisher) => {
+                    (TransitParts::Retain(publisher.as_ref()), message)
+                }
                 TransitContent::Share(group, message) => (TransitParts::Share(group), message),
             };
             batch.put_transit(key, parts, &message.view());
@@ -85,7 +87,7 @@ fn encode_message(owner: Owner, number: u64, content: &MessageContent<'_>, batch
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
+    use std::{num::NonZeroU32, sync::Arc};
 
     use dunlin_packet::{packet_identifier::PacketId, subscribe::SubscriptionOptions};
     use dunlin_protocol::time::Instant;
@@ -94,6 +96,7 @@ mod tests {
     use crate::{
         ids::ShardId,
         message::Message,
+        permissions::identity::Identity,
         records::{
             batch::Change,
             content::{InFlightState, SessionContent, WillContent},
@@ -130,19 +133,24 @@ mod tests {
         let options =
             SubscriptionOptions { no_local: true, ..SubscriptionOptions::with_qos(QoS::AtLeastOnce) };
         let transit = |number, content| Record::Transit { from: ShardId(0), to: ShardId(1), number, content };
+        let session = |owner| SessionContent { client_id: "c", expiry_s: 60, left_at: None, owner };
+        let identity = Identity { subject: Arc::default(), rules: Some("main".into()) };
         let records = [
             Record::Fact { name: "shards", value: &[2] },
-            Record::Session(owner, SessionContent { client_id: "c", expiry_s: 60, left_at: None }),
+            Record::Session(owner, session(None)),
+            Record::Session(owner, session(Some(identity.clone()))),
             Record::Subscription(owner, "a/#", Subscription { options, identifier: NonZeroU32::new(8) }),
             Record::Will(owner, WillContent { delay_s: 3, expiry_s: Some(4), message: message.clone() }),
             Record::Message(owner, 11, content(BodyContent::Inside(message.clone()))),
             Record::Message(owner, 12, content(BodyContent::Shared { size: 70_000 })),
             Record::InFlight(owner, packet_id, InFlightState::Released, 11),
             Record::Received(owner, packet_id),
-            Record::Retained(6, message.clone()),
+            Record::Retained(6, message.clone(), None),
+            Record::Retained(6, message.clone(), Some(identity.clone())),
             Record::Body(ShardId(1), 12, message.clone()),
             transit(1, TransitContent::Publish(message.clone())),
-            transit(2, TransitContent::Retain(message.clone())),
+            transit(2, TransitContent::Retain(message.clone(), None)),
+            transit(4, TransitContent::Retain(message.clone(), Some(identity))),
             transit(3, TransitContent::Share("$share/g/a", message)),
         ];
         for record in records {

@@ -7,6 +7,7 @@ use triomphe::ThinArc;
 use crate::{
     ids::{Receipt, ShardId},
     message::{Message, View},
+    permissions::Permissions,
     routing::bundle::Bundle,
     topics::ids::SessionIndex,
 };
@@ -78,6 +79,15 @@ pub enum GroupMail {
         /// Whether it is connected.
         is_online: bool,
     },
+    /// To the group: what a member may receive has changed.
+    Rights {
+        /// Which group.
+        group: GroupName,
+        /// Who.
+        member: Member,
+        /// Its rights; nothing if it may receive everything.
+        rights: Option<Box<Permissions>>,
+    },
     /// To a member: this message is yours.
     Deliver {
         /// Which group.
@@ -141,6 +151,7 @@ impl GroupMail {
             Self::Join { group, .. }
             | Self::Leave { group, .. }
             | Self::Presence { group, .. }
+            | Self::Rights { group, .. }
             | Self::Deliver { group, .. }
             | Self::Return { group, .. } => group,
         }

@@ -9,6 +9,7 @@ use foldhash::HashMap;
 
 use crate::{
     inspect::answer::GroupReport,
+    permissions::Permissions,
     routing::group_mail::{GroupName, Member},
     subscriptions::{Subscriptions, subscription::Subscription},
     topics::ids::SessionIndex,
@@ -34,11 +35,13 @@ struct Group {
     next: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Entry {
     member: Member,
     is_online: bool,
     is_kept: bool,
+    /// What it may receive, if that is limited.
+    rights: Option<Box<Permissions>>,
 }
 
 /// A member that was chosen.
@@ -84,7 +87,7 @@ impl Groups {
         group.members.retain(|entry| entry.member != member || entry.is_kept == is_kept);
         match group.members.iter_mut().find(|entry| entry.member == member) {
             Some(entry) => entry.is_online = is_online,
-            None => group.members.push(Entry { member, is_online, is_kept }),
+            None => group.members.push(Entry { member, is_online, is_kept, rights: None }),
         }
         let is_only_kept = !had_kept && group.has_kept();
         if known.is_some() {
@@ -133,6 +136,15 @@ impl Groups {
         }
     }
 
+    /// What a member may receive; nothing if that is not limited.
+    pub(crate) fn set_rights(&mut self, name: &GroupName, member: Member, rights: Option<Box<Permissions>>) {
+        let entry =
+            self.of(name).and_then(|group| group.members.iter_mut().find(|entry| entry.member == member));
+        if let Some(entry) = entry {
+            entry.rights = rights;
+        }
+    }
+
     /// The numbers of the groups that get a message; the memory comes back by [`Groups::give_back`].
     pub(crate) fn matching(&mut self, topic_name: TopicName<'_>) -> Vec<u32> {
         let mut found = std::mem::take(&mut self.found);
@@ -160,18 +172,23 @@ impl Groups {
     }
 
     /// Chooses who gets the next message of a group.
-    pub(crate) fn choose(&mut self, index: u32) -> Option<(GroupName, Chosen)> {
+    pub(crate) fn choose(&mut self, index: u32, topic_name: TopicName<'_>) -> Option<(GroupName, Chosen)> {
         let group = self.groups.get_mut(index as usize)?.as_mut()?;
-        let chosen = group.choose(None)?;
+        let chosen = group.choose(None, topic_name)?;
         Some((group.name.clone(), chosen))
     }
 
     /// Chooses who gets a message that `member` has sent back: it keeps it only if it is the only one left.
-    pub(crate) fn choose_other(&mut self, name: &GroupName, member: Member) -> Option<Chosen> {
+    pub(crate) fn choose_other(
+        &mut self,
+        name: &GroupName,
+        member: Member,
+        topic_name: TopicName<'_>,
+    ) -> Option<Chosen> {
         let group = self.of(name)?;
-        let left = group.members.iter().find(|entry| entry.member == member);
+        let left = group.members.iter().find(|entry| entry.member == member && entry.may_receive(topic_name));
         let left = left.map(|entry| Chosen { member, is_kept: entry.is_kept });
-        group.choose(Some(member)).or(left)
+        group.choose(Some(member), topic_name).or(left)
     }
 
     fn of(&mut self, name: &GroupName) -> Option<&mut Group> {
@@ -180,19 +197,29 @@ impl Groups {
     }
 }
 
+impl Entry {
+    fn may_receive(&self, topic_name: TopicName<'_>) -> bool {
+        self.rights.as_ref().is_none_or(|rights| rights.may_receive(topic_name).is_allowed())
+    }
+}
+
 impl Group {
     fn has_kept(&self) -> bool {
         self.members.iter().any(|entry| entry.is_kept)
     }
 
-    /// In turn among the connected members; without any, in turn among all.
-    fn choose(&mut self, except: Option<Member>) -> Option<Chosen> {
+    /// In turn among the connected members; without any, in turn among all. Who may not receive the message is passed over.
+    fn choose(&mut self, except: Option<Member>, topic_name: TopicName<'_>) -> Option<Chosen> {
         let count = self.members.len();
         for only_online in [true, false] {
             for step in 0..count {
                 let index = (self.next + step) % count;
-                let Entry { member, is_online, is_kept } = self.members[index];
-                if Some(member) != except && (is_online || !only_online) {
+                let entry = &self.members[index];
+                let (member, is_kept) = (entry.member, entry.is_kept);
+                if Some(member) != except
+                    && (entry.is_online || !only_online)
+                    && entry.may_receive(topic_name)
+                {
                     self.next = (index + 1) % count;
                     return Some(Chosen { member, is_kept });
                 }

@@ -3,6 +3,7 @@
 use crate::{
     ids::Receipt,
     message::Message,
+    permissions::identity::Identity,
     routing::{
         bundle::Bundle,
         group_mail::{GroupMail, Member, Shares},
@@ -18,8 +19,9 @@ pub enum Mail {
     Bundle(Bundle),
     /// A message for the Subscriptions of the receiving shard.
     Publish(Message, Receipt),
-    /// A message with RETAIN, to the home of its topic: keep it, or forget the topic if the payload is empty.
-    Retain(Message, Receipt),
+    /// A message with RETAIN and who has published it, to the home of its topic: keep it, or forget the topic if the
+    /// payload is empty.
+    Retain(Message, Option<Identity>, Receipt),
     /// Asks for [`Mail::Fenced`], which tells that everything published before the sender's new Subscription was
     /// known here has been sent.
     Fence {

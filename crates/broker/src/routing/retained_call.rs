@@ -19,6 +19,7 @@ use crate::{
     ids::ShardId,
     message::Message,
     output::Outbox,
+    rights::publishers::Kept,
     routing::{
         asks::{Ask, Closed},
         mail::Mail,
@@ -58,12 +59,20 @@ impl State {
         (0..self.shards).map(ShardId).filter(move |&shard| shard != own)
     }
 
-    fn retained_matching(&self, topic_filter: TopicFilter<'_>, now: Instant) -> Vec<Message> {
+    /// The Retained Messages of this shard that match, but for those whose publishers may not publish them any more.
+    fn retained_matching(&mut self, topic_filter: TopicFilter<'_>, now: Instant) -> Vec<Message> {
         let mut messages = Vec::new();
-        self.retained.matching(topic_filter, &mut |_, message: &Message| {
-            if !message.has_expired(now) {
-                messages.push(message.clone());
+        let Self { retained, publishers, in_force, counters, .. } = self;
+        let is_limited = in_force.limits_anybody();
+        retained.matching(topic_filter, &mut |_, kept: &Kept| {
+            if kept.message.has_expired(now) {
+                return;
             }
+            if is_limited && !publishers.may_have_set(kept, in_force) {
+                counters.denied_retained += 1;
+                return;
+            }
+            messages.push(kept.message.clone());
         });
         messages
     }
@@ -138,10 +147,10 @@ impl State {
         let topic = topic_name.as_str();
         let home = home_of(topic, self.shards);
         if home == self.id {
-            let kept =
-                self.retained.get(topic_name).filter(|kept| !kept.has_expired(now) && !ask.came_live(kept));
-            ask.messages.extend(kept.cloned());
-            return;
+            let filter = TopicFilter::parse(topic).expect("every Topic Name is a Topic Filter as well");
+            let mut kept = self.retained_matching(filter, now);
+            kept.retain(|message| !ask.came_live(message));
+            return ask.messages.append(&mut kept);
         }
         let again = self.asks.open(ask.again(topic));
         out.routes[home.index()].push(Mail::AskRetained { ask: again, topic_filter: topic.into() });

@@ -5,10 +5,12 @@ use dunlin_protocol::time::Instant;
 
 use crate::{
     ids::{Receipt, ShardId},
-    message::View,
+    message::{Message, View},
     output::Outbox,
+    permissions::identity::Identity,
     publication::Publication,
     records::{content::TransitParts, key::Key},
+    rights::publishers::Kept,
     routing::{bundle::Bundle, mail::Mail, target::Target},
     sessions::{keeping::is_worth_sharing, table::Sessions},
     slot::{home_of, slot_of},
@@ -38,12 +40,14 @@ impl State {
     fn route_retained(&mut self, now: Instant, publication: &mut Publication<'_>, out: &mut Outbox) {
         let home = home_of(publication.view.topic_name.as_str(), self.shards);
         let message = publication.keep();
+        let publisher = publication.publisher.take();
         if home == self.id {
-            return self.keep_retained(now, message, out);
+            return self.keep_retained(now, message, publisher, out);
         }
         let is_promised = message.facts().qos > QoS::AtMostOnce;
-        let receipt = self.file_transit(now, home, is_promised, TransitParts::Retain, &message.view(), out);
-        out.routes[home.index()].push(Mail::Retain(message, receipt));
+        let transit = TransitParts::Retain(publisher.as_ref());
+        let receipt = self.file_transit(now, home, is_promised, transit, &message.view(), out);
+        out.routes[home.index()].push(Mail::Retain(message, publisher, receipt));
     }
 
     fn route_to_peers(&mut self, now: Instant, publication: &mut Publication<'_>, out: &mut Outbox) -> bool {
@@ -138,7 +142,13 @@ impl State {
 
     /// Keeps or removes a Retained Message; this shard is the home of its topic. It belongs to no Session, and its QoS does
     /// not matter. [MQTT3-3.1.2-7] [MQTT3-3.3.1-7]
-    pub(crate) fn keep_retained(&mut self, now: Instant, message: crate::message::Message, out: &mut Outbox) {
+    pub(crate) fn keep_retained(
+        &mut self,
+        now: Instant,
+        message: Message,
+        publisher: Option<Identity>,
+        out: &mut Outbox,
+    ) {
         let topic_name = message.topic_name();
         let is_removal = message.payload().is_empty(); // [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT3-3.3.1-10] [MQTT3-3.3.1-11]
         let slot = slot_of(topic_name.as_str());
@@ -148,16 +158,25 @@ impl State {
         } else if self.has_room_for_retained(&message) {
             self.retained_bytes += message.size() as u64;
             if self.is_filed(topic_name) {
-                out.batch.put_retained(slot, &message);
+                out.batch.put_retained(slot, &message, publisher.as_ref());
             }
-            self.retained.keep(topic_name, message.clone())
+            let publisher = self.publishers.add(publisher);
+            self.retained.keep(topic_name, Kept { message: message.clone(), publisher })
         } else {
             tracing::warn!(topic_name = topic_name.as_str(), "Retained Message not kept: the table is full");
             self.counters.dropped_retained_full += 1;
             self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
         };
-        self.retained_bytes -= old.map_or(0, |old| old.size() as u64);
+        self.forget_retained(old);
+    }
+
+    /// What was kept of a topic is not any more.
+    pub(crate) fn forget_retained(&mut self, old: Option<Kept>) {
+        if let Some(Kept { message, publisher }) = old {
+            self.retained_bytes -= message.size() as u64;
+            self.publishers.remove(publisher);
+        }
     }
 
     fn unfile_retained(&mut self, slot: u16, topic_name: TopicName<'_>, out: &mut Outbox) {
@@ -171,7 +190,7 @@ impl State {
         self.settings.is_durable && !topic_name.as_str().starts_with("$SYS/")
     }
 
-    fn has_room_for_retained(&self, message: &crate::message::Message) -> bool {
+    fn has_room_for_retained(&self, message: &Message) -> bool {
         let bytes = self.retained_bytes + message.size() as u64;
         if bytes > self.settings.retained_bytes_max {
             return false;

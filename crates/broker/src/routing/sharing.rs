@@ -65,13 +65,14 @@ impl State {
             GroupMail::Presence { group, member, is_online } => {
                 self.groups.set_presence(&group, member, is_online)
             }
+            GroupMail::Rights { group, member, rights } => self.groups.set_rights(&group, member, rights),
             GroupMail::Deliver { group, member, message, receipt } => {
                 self.take_receipt(from, receipt, out);
                 self.receive_share(now, group, member, message, out)
             }
             GroupMail::Return { group, member, message, receipt } => {
                 self.take_receipt(from, receipt, out);
-                match self.groups.choose_other(&group, member) {
+                match self.groups.choose_other(&group, member, message.topic_name()) {
                     Some(chosen) => {
                         self.send_share(now, group, chosen, &mut Publication::of_message(&message), out)
                     }
@@ -152,7 +153,10 @@ impl State {
     ) -> bool {
         let found = self.groups.matching(publication.view.topic_name);
         for &index in &found {
-            let Some((name, chosen)) = self.groups.choose(index) else { continue };
+            let Some((name, chosen)) = self.groups.choose(index, publication.view.topic_name) else {
+                self.counters.dropped_no_member += 1;
+                continue;
+            };
             if chosen.member.shard != self.id {
                 self.send_share(now, name, chosen, publication, out);
             } else if !self.offer_share(now, &name, chosen.member, publication, out) {
@@ -181,7 +185,7 @@ impl State {
         self.return_share(now, group, member, message, self.settings.is_durable, out);
     }
 
-    /// Gives a message to a member here; `false` if its Session or its Subscription is gone.
+    /// Gives a message to a member here; `false` if its Session or its Subscription is gone, or it may not receive it.
     fn offer_share(
         &mut self,
         now: Instant,
@@ -196,9 +200,13 @@ impl State {
         }
         let Some(session) = self.sessions.of(member.session, member.serial) else { return false };
         let Some(share) = session.share(name.as_str()) else { return false };
+        let (subscription, group) = (share.subscription, share.group.clone());
+        if !self.may_deliver(now, member.session, publication.view.topic_name) {
+            return false;
+        }
         // The QoS granted to this member counts. [MQTT-4.8.2-3]
-        let mut target = Target::new(member.session, share.subscription);
-        target.group = Some(share.group.clone());
+        let mut target = Target::new(member.session, subscription);
+        target.group = Some(group);
         self.offer(now, publication, &target, false, out);
         true
     }

@@ -52,7 +52,12 @@ impl State {
         out: &mut Outbox,
     ) {
         let session = &self.sessions[index];
-        let content = SessionContent { client_id: &session.client_id, expiry_s: session.expiry_s, left_at };
+        let content = SessionContent {
+            client_id: &session.client_id,
+            expiry_s: session.expiry_s,
+            left_at,
+            owner: session.has_owner.then(|| session.permissions.identity()),
+        };
         out.batch.put_session(session.owner, &content);
     }
 

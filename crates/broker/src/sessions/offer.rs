@@ -28,6 +28,9 @@ impl State {
         is_one_of_many: bool,
         out: &mut Outbox,
     ) {
+        if !self.may_deliver(now, target.session, publication.view.topic_name) {
+            return;
+        }
         let facts = publication.view.facts;
         let qos = facts.qos.min(target.qos); // [MQTT-3.8.4-8] [MQTT3-3.8.4-6]
         let retain = facts.retain && target.retain_as_published; // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT3-3.3.1-9]

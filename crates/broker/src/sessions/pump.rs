@@ -60,26 +60,22 @@ impl State {
         id: ConnectionId,
         out: &mut Outbox,
     ) -> bool {
-        let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
         let outbound = &mut self.sessions[session].outbound;
-        let (hop, is_written, payload_bytes) = match outbound.resend() {
+        let (hop, message) = match outbound.resend() {
             // Nothing more to send again: the queue is next. Otherwise the rest waits for quota.
             None => return !outbound.is_resending(),
             Some(Resend::Pubrel { packet_id }) => {
-                let ack = Ack::success(packet_id);
-                ack.encode(PacketType::Pubrel, connection.version, out.buffer(id)).expect("a short packet");
+                let (ack, version) = (Ack::success(packet_id), self.connection(id).version);
+                ack.encode(PacketType::Pubrel, version, out.buffer(id)).expect("a short packet");
                 return true;
             }
             Some(Resend::Publish { packet_id, qos, message }) => {
                 // Whether it has expired is not asked. [MQTT-4.3.3-7]
-                let hop = Hop { qos, retain: message.retain, dup: true, packet_id: Some(packet_id) };
-                let identifiers = message.identifiers.as_slice();
-                let view = message.message.view();
-                let is_written = write_publish(connection, id, &view, hop, identifiers, now, out);
-                (hop, is_written, view.payload.len())
+                (Hop { qos, retain: message.retain, dup: true, packet_id: Some(packet_id) }, message.clone())
             }
         };
-        self.count_sent(now, session, payload_bytes, is_written);
+        let is_allowed = self.may_deliver(now, session, message.message.topic_name());
+        let is_written = is_allowed && self.write_again(now, session, id, &message, hop, out);
         match (hop.qos, hop.packet_id) {
             _ if is_written => {}
             (QoS::ExactlyOnce, Some(packet_id)) => self.release_unsent(session, id, packet_id, out),
@@ -88,7 +84,23 @@ impl State {
         true
     }
 
-    /// A QoS 2 message is too large to be sent again, and the Client may have had it: it counts as sent [MQTT-3.1.2-25],
+    fn write_again(
+        &mut self,
+        now: Instant,
+        session: SessionIndex,
+        id: ConnectionId,
+        delivery: &Delivery,
+        hop: Hop,
+        out: &mut Outbox,
+    ) -> bool {
+        let connection = self.connections[id.index()].as_deref_mut().expect("a connected Client");
+        let identifiers = delivery.identifiers.as_slice();
+        let is_written = write_publish(connection, id, &delivery.message.view(), hop, identifiers, now, out);
+        self.count_sent(now, session, delivery.message.payload().len(), is_written);
+        is_written
+    }
+
+    /// A QoS 2 message is too large to be sent again, or not allowed any more, and the Client may have had it: it counts as sent [MQTT-3.1.2-25],
     /// and PUBREL frees its identifier on both sides. The next message under it would be taken for a duplicate otherwise.
     fn release_unsent(
         &mut self,
@@ -122,8 +134,11 @@ impl State {
                     let owner = session.owner;
                     self.note_drop(now, index, DropCause::Expired); // [MQTT-3.3.2-5]
                     self.unfile_delivery(owner, &delivery, None, out);
-                } else {
+                } else if self.may_deliver(now, index, delivery.message.topic_name()) {
                     self.send_delivery(now, index, id, delivery, out);
+                } else {
+                    // The right was there when it was queued. Another member of a group may have it.
+                    self.give_up(now, index, delivery, out);
                 }
                 true
             }
@@ -138,7 +153,7 @@ impl State {
                 }
                 let identifiers = replay.identifiers.clone(); // [MQTT-3.3.4-3]
                 let message = replay.messages.next().expect("it was looked at");
-                if message.has_expired(now) {
+                if message.has_expired(now) || !self.may_deliver(now, index, message.topic_name()) {
                     return true;
                 }
                 // RETAIN is 1 for what a new Subscription called for, whatever it asked for (3.3.1.3). [MQTT3-3.3.1-8]
@@ -221,7 +236,9 @@ impl State {
         if has_expired {
             self.note_drop(now, index, DropCause::Expired);
         }
-        let is_written = !has_expired && self.write_delivery(now, id, &delivery, Some(packet_id), out);
+        let is_written = !has_expired
+            && self.may_deliver(now, index, delivery.message.topic_name())
+            && self.write_delivery(now, id, &delivery, Some(packet_id), out);
         if !is_written {
             let Delivery { qos, retain, .. } = delivery;
             let hop = Hop { qos, retain, dup: false, packet_id: Some(packet_id) };

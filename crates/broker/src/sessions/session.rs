@@ -5,7 +5,9 @@ use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
 use crate::{
     ids::ConnectionId,
     message::Message,
+    permissions::Permissions,
     records::key::Owner,
+    rights::{cache::ReceiveCache, denials::Denials},
     routing::group_mail::GroupName,
     sessions::{
         drops::Drops,
@@ -43,6 +45,16 @@ pub(crate) struct Session {
     /// Whether its full queue has publishers refused.
     pub(crate) is_refusing: bool,
     pub(crate) drops: Option<Box<Drops>>,
+    /// Who the Client is and what it may do, as of its last CONNECT or the last change of the rules.
+    pub(crate) permissions: Permissions,
+    /// Whether it is known whose it is; not for one from an older record, which the first to come owns.
+    pub(crate) has_owner: bool,
+    /// Whether it is connected and may not receive everything.
+    pub(crate) is_filtered: bool,
+    /// Whether its groups know what it may receive.
+    pub(crate) has_told_rights: bool,
+    pub(crate) receive_cache: ReceiveCache,
+    pub(crate) denials: Option<Box<Denials>>,
 }
 
 /// The Will of a Session (3.1.2.5).
@@ -82,8 +94,19 @@ impl Session {
             shares: Vec::new(),
             is_refusing: false,
             drops: None,
+            permissions: Permissions::default(),
+            has_owner: false,
+            is_filtered: false,
+            has_told_rights: false,
+            receive_cache: ReceiveCache::default(),
+            denials: None,
             client_id,
         }
+    }
+
+    /// Whether it is to wait for its Client, which is away.
+    pub(crate) fn is_waited_for(&self, now: Instant) -> bool {
+        self.expiry_s > 0 && self.expires_at.is_none_or(|at| at > now)
     }
 
     /// Whether anything of it stands in the records.

@@ -83,6 +83,7 @@ impl World {
             will: None,
             user_name: None,
             permissions: Permissions::default(),
+            valid_for: None,
             authentication: None,
             peer: "nowhere".into(),
         };

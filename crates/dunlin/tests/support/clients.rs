@@ -54,6 +54,23 @@ pub(crate) fn mqttjs(server: &Server, scenario: &str, versions: &[&str]) {
     play(node("run.mjs"), server, scenario, versions);
 }
 
+/// Plays one scenario of paho-mqtt at a door, which is `tcp`, `tls`, `ws` or `wss` at a port.
+pub(crate) fn paho_at(door: &str, port: u16, ca_file: &Path, scenario: &str, version: &str) {
+    play_at(python("run.py"), door, port, ca_file, scenario, version);
+}
+
+/// Plays one scenario of MQTT.js at a door, which is `tcp`, `tls`, `ws` or `wss` at a port.
+pub(crate) fn mqttjs_at(door: &str, port: u16, ca_file: &Path, scenario: &str, version: &str) {
+    play_at(node("run.mjs"), door, port, ca_file, scenario, version);
+}
+
+fn play_at(mut runner: Command, door: &str, port: u16, ca_file: &Path, scenario: &str, version: &str) {
+    runner.env("DUNLIN_DOOR", door).env("DUNLIN_CA_FILE", ca_file);
+    Program::start(runner.args([scenario, &port.to_string(), version]))
+        .await_exit_within(LONG_WAIT)
+        .assert_success();
+}
+
 fn play(mut runner: Command, server: &Server, scenario: &str, versions: &[&str]) {
     let bound = LONG_WAIT * versions.len() as u32;
     Program::start(runner.args([scenario, &server.port()]).args(versions))

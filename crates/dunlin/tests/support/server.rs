@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) shards: usize,
     /// The text of a configuration file, if there is to be one.
     pub(crate) config: Option<String>,
+    /// The text of a file of rules, if there is to be one; the configuration ends with the table `[rights]` then.
+    pub(crate) rules: Option<String>,
     /// Soft and hard limit on open files, if it is to be small.
     pub(crate) open_files_max: Option<u32>,
     /// Variables of the environment.
@@ -203,6 +205,12 @@ fn command(options: &Options, folder: &Path) -> Command {
     }
     if let Some(text) = &options.config {
         let file = folder.join("dunlin.toml");
+        let rules = options.rules.iter().map(|rules| {
+            let file = folder.join("rules.toml");
+            std::fs::write(&file, rules).expect("the rules can be written");
+            format!("rules_file = {file:?}\n")
+        });
+        let text: String = std::iter::once(text.clone()).chain(rules).collect();
         std::fs::write(&file, text).expect("the configuration can be written");
         command.arg("--config").arg(file);
     }

@@ -7,6 +7,7 @@ use dunlin_broker::{
         question::Choice,
     },
     message::Message,
+    rights::denials::DenialCounts,
     sessions::drops::DropCounts,
 };
 use dunlin_protocol::time::Instant;
@@ -28,6 +29,7 @@ pub(crate) fn session(report: SessionReport) -> session::Session {
         in_flight_from,
         has_will,
         drops,
+        denials: DenialCounts { publish, subscribe, receive, will },
         connection,
     } = report;
     session::Session {
@@ -42,6 +44,7 @@ pub(crate) fn session(report: SessionReport) -> session::Session {
         in_flight_from_client: in_flight_from as u64,
         has_will,
         drops: self::drops(&drops),
+        denials: session::Denials { publish, subscribe, receive, will },
     }
 }
 

@@ -53,7 +53,7 @@ impl Mistake {
             found,
             expected,
             // One column for each character, and nothing that a terminal would obey.
-            quoted: text[line_start..line_end]
+            quoted: without_secret(&text[line_start..line_end])
                 .chars()
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect(),
@@ -73,6 +73,17 @@ impl fmt::Display for Mistake {
         write!(f, "{:margin$} = expected {expected}", "")
     }
 }
+
+/// The line, up to the `=` if a secret stands behind it.
+fn without_secret(line: &str) -> &str {
+    match line.split_once('=') {
+        Some((key, _)) if SECRETS.contains(&key.trim()) => &line[..=key.len()],
+        _ => line,
+    }
+}
+
+/// The keys whose values are shown nowhere.
+const SECRETS: [&str; 2] = ["secret", "authorization"];
 
 /// What to do about a file that cannot be read.
 fn advice(source: &io::Error) -> &'static str {

@@ -15,11 +15,12 @@ use tracing::Level;
 
 use super::{
     error::{ConfigError, Mistake, nearest},
-    model::{Config, ListenerConfig, MQTT_PORT, loopback_listeners},
+    model::{Config, ListenerConfig, ListenerKind, MQTT_PORT, loopback_listeners},
     settings::{
         TABLES,
-        setting::{Draft, Table},
+        setting::{Draft, Objection, Table},
     },
+    value::Kind,
 };
 
 /// What the command line says; it goes over what the file says.
@@ -29,7 +30,7 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// `--bind`, as often as given; these addresses replace the listeners of the file.
     pub bind: Vec<IpAddr>,
-    /// `--port`, for each listener.
+    /// `--port`, for each listener of kind `tcp`.
     pub port: Option<u16>,
     /// `--data-dir`
     pub data_dir: Option<PathBuf>,
@@ -55,11 +56,15 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
         }
     };
     if !flags.bind.is_empty() {
-        let listener = |&bind| ListenerConfig { bind, ..ListenerConfig::default() };
-        config.listeners = flags.bind.iter().map(listener).collect();
+        let listener = |(number, &bind): (usize, &IpAddr)| {
+            let name = if number == 0 { "tcp".to_owned() } else { format!("tcp-{}", number + 1) };
+            ListenerConfig { bind, name, ..ListenerConfig::default() }
+        };
+        config.listeners = flags.bind.iter().enumerate().map(listener).collect();
     }
     if let Some(port) = flags.port {
-        config.listeners.iter_mut().for_each(|listener| listener.port = port);
+        let plain = |listener: &&mut ListenerConfig| listener.kind == ListenerKind::Tcp;
+        config.listeners.iter_mut().filter(plain).for_each(|listener| listener.port = port);
     }
     if let Some(data_dir) = &flags.data_dir {
         config.server.data_dir = Some(data_dir.clone());
@@ -83,7 +88,10 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
 pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut reader = Reader { file, text, draft: Draft::default(), mistakes: Vec::new() };
     match DeTable::parse(text) {
-        Ok(document) => reader.document(document.get_ref()),
+        Ok(document) => {
+            reader.document(document.get_ref());
+            reader.names_of_providers(document.get_ref());
+        }
         Err(error) => {
             let found = error.message().to_owned();
             let expected = match &*found {
@@ -98,11 +106,13 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
         mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft { server, mut listeners, broker, lobby, storage, admin, log, .. } = draft;
+    let Draft {
+        server, mut listeners, broker, lobby, tls, auths, login, rights, storage, admin, log, ..
+    } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    Ok(Config { server, listeners, broker, lobby, storage, admin, log })
+    Ok(Config { server, listeners, broker, lobby, tls, auths, login, rights, storage, admin, log })
 }
 
 /// What is expected where there is something else, such as a configuration of mosquitto.
@@ -135,6 +145,32 @@ impl Reader<'_> {
         }
     }
 
+    /// Listeners name only providers that there are.
+    fn names_of_providers(&mut self, document: &DeTable<'_>) {
+        let listeners = document.get("listener").and_then(|listeners| listeners.get_ref().as_array());
+        for listener in listeners.into_iter().flatten() {
+            let auth = listener.get_ref().as_table().and_then(|listener| listener.get("auth"));
+            let names = match auth.map(|auth| (auth, auth.get_ref())) {
+                Some((_, DeValue::Array(names))) => names.iter().collect(),
+                Some((name, _)) => vec![name],
+                None => Vec::new(),
+            };
+            for name in names {
+                let Some(text) = name.get_ref().as_str() else { continue };
+                let known = || self.draft.auths.iter().map(|provider| &*provider.name);
+                if known().any(|known| known == text) {
+                    continue;
+                }
+                let expected = match (known().next(), nearest(text, known())) {
+                    (None, _) => "an [[auth]] with this name; there is none".to_owned(),
+                    (_, Some(nearest)) => format!("the name of an [[auth]]; did you mean `{nearest}`?"),
+                    _ => format!("one of the names {}", known().collect::<Vec<_>>().join(", ")),
+                };
+                self.mistake(name.span(), format!("there is no provider `{text}`"), expected);
+            }
+        }
+    }
+
     fn one_of(&mut self, table: &Table, value: &Spanned<DeValue<'_>>) {
         let DeValue::Table(values) = value.get_ref() else {
             let keys: Vec<_> = table.keys().collect();
@@ -143,8 +179,15 @@ impl Reader<'_> {
         };
         let list = table.list.as_ref().expect("there may be several of this table");
         (list.begin)(&mut self.draft);
+        let mistakes = self.mistakes.len();
         self.table(table, values);
-        (list.end)(&mut self.draft);
+        if self.mistakes.len() > mistakes {
+            return;
+        }
+        if let Err(Objection { key, found, expected }) = (list.end)(&mut self.draft) {
+            let span = values.iter().find(|(other, _)| &**other.get_ref() == key).map(|(key, _)| key.span());
+            self.mistake(span.unwrap_or(value.span()), found, expected);
+        }
     }
 
     fn table(&mut self, table: &Table, values: &DeTable<'_>) {
@@ -157,7 +200,11 @@ impl Reader<'_> {
             match setting.kind.read(value.get_ref()) {
                 Ok(value) => (setting.set)(&mut self.draft, value),
                 Err(what) => {
-                    let found = format!("`{name}` is {}, which is {what}", self.excerpt(value.span()));
+                    let excerpt = match setting.kind {
+                        Kind::Secret(_) => "a secret".to_owned(),
+                        _ => self.excerpt(value.span()),
+                    };
+                    let found = format!("`{name}` is {excerpt}, which is {what}");
                     self.mistake(value.span(), found, setting.kind.expected());
                 }
             }
@@ -204,204 +251,4 @@ fn table_of(key: &str) -> Option<&'static Table> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv6Addr;
-
-    use dunlin_broker::limits::Settings;
-    use dunlin_packet::qos::QoS;
-
-    use super::*;
-
-    fn read(text: &str) -> Config {
-        parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Line, column, what was found, what was expected.
-    fn mistakes(text: &str) -> Vec<(usize, usize, String, String)> {
-        match parse(Path::new("test.toml"), text) {
-            Err(ConfigError::Mistakes(mistakes)) => mistakes
-                .into_iter()
-                .map(|mistake| (mistake.line, mistake.column, mistake.found, mistake.expected))
-                .collect(),
-            other => panic!("no mistake found: {other:?}"),
-        }
-    }
-
-    fn mistake(text: &str) -> (usize, usize, String, String) {
-        let mut all = mistakes(text);
-        assert_eq!(all.len(), 1, "{all:?}");
-        all.remove(0)
-    }
-
-    #[test]
-    fn an_empty_file_is_the_default() {
-        let config = read("# nothing\n");
-        assert_eq!(config.broker, Settings::default());
-        assert_eq!(config.listeners, loopback_listeners(1883));
-        assert_eq!(config.server.shards, 0);
-    }
-
-    #[test]
-    fn settings_reach_their_places() {
-        let config = read(
-            "[server]\nshards = 3\ndata_dir = \"data\"\n[[listener]]\nbind = \"::\"\nport = 0x75c\n\
-             [[listener]]\nbind = \"127.0.0.1\"\nbacklog = 7\n[mqtt]\nmaximum_qos = 1\n\
-             retain_available = false\n             response_information = \"reply\"\n\
-             session_expiry_max_s = 4_294_967_295\n\
-             [limits]\nconnect_timeout_s = 2\nuser_properties_max = 5\n\
-             [log]\nlevel = \"debug\"\nformat = \"json\"\n",
-        );
-        assert_eq!((config.server.shards, config.server.data_dir), (3, Some("data".into())));
-        let [first, second] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
-        assert_eq!((first.bind, first.port), (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 1884));
-        assert_eq!((second.port, second.backlog, second.is_optional), (1883, 7, false));
-        assert_eq!((config.broker.maximum_qos, config.broker.retain_available), (QoS::AtLeastOnce, false));
-        assert_eq!(config.broker.response_information, "reply");
-        assert_eq!((config.lobby.connect_timeout_s, config.broker.user_properties_max), (2, 5));
-        assert_eq!((config.log.level, config.log.is_json), (Level::DEBUG, true));
-    }
-
-    #[test]
-    fn every_setting_takes_its_bounds_and_nothing_beyond() {
-        for (table, setting) in
-            TABLES.iter().flat_map(|table| table.settings.iter().map(move |it| (table, it)))
-        {
-            let super::super::value::Kind::Integer(bounds) = &setting.kind else { continue };
-            let text = |number: u64| format!("{}\n{} = {number}\n", table.heading(), setting.key);
-            for number in [*bounds.start(), *bounds.end()] {
-                parse(Path::new("t"), &text(number)).unwrap_or_else(|error| panic!("{error}"));
-            }
-            let (line, _, found, _) = mistake(&text(bounds.end() + 1));
-            assert_eq!(line, 2);
-            assert!(found.ends_with("which is out of bounds"), "{found}");
-        }
-    }
-
-    /// Text, line, column, what was found, what was expected.
-    const MISTAKES: &[(&str, usize, usize, &str, &str)] = &[
-        (
-            "[mqtt]\n  recieve_maximum = 1",
-            2,
-            3,
-            "unknown key `recieve_maximum` in [mqtt]",
-            "a key of this table; did you mean `receive_maximum`?",
-        ),
-        (
-            "[mqtt]\nbind = \"::\"",
-            2,
-            1,
-            "unknown key `bind` in [mqtt]",
-            "`bind` in [[listener]], where it belongs",
-        ),
-        ("[log]\nx = 1", 2, 1, "unknown key `x` in [log]", "one of level, format"),
-        ("port = 1", 1, 1, "unknown name `port`", "`port` in [[listener]], where it belongs"),
-        ("[mqt]", 1, 2, "unknown name `mqt`", "a table known here; did you mean `mqtt`?"),
-        (
-            "[x.y]",
-            1,
-            2,
-            "unknown name `x`",
-            "one of the tables server, listener, mqtt, queue, limits, storage, admin, log",
-        ),
-        ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
-        ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),
-        ("listener = [1]", 1, 13, "this listener is not a table", "[[listener]] with bind, port, backlog"),
-        (
-            "[mqtt]\nmaximum_qos = 3",
-            2,
-            15,
-            "`maximum_qos` is 3, which is out of bounds",
-            "a whole number from 0 to 2",
-        ),
-        (
-            "[mqtt]\nmaximum_qos = -1",
-            2,
-            15,
-            "`maximum_qos` is -1, which is out of bounds",
-            "a whole number from 0 to 2",
-        ),
-        (
-            "[server]\nshards = \"two\"",
-            2,
-            10,
-            "`shards` is \"two\", which is of another type",
-            "a whole number from 0 to 64",
-        ),
-        (
-            "[mqtt]\nretain_available = 1",
-            2,
-            20,
-            "`retain_available` is 1, which is of another type",
-            "true or false",
-        ),
-        (
-            "[[listener]]\nbind = \"here\"",
-            2,
-            8,
-            "`bind` is \"here\", which is not an IP address",
-            "an IP address in quotes, such as \"127.0.0.1\" or \"::\"",
-        ),
-        (
-            "[log]\nlevel = \"loud\"",
-            2,
-            9,
-            "`level` is \"loud\", which is not one of the words known here",
-            "one of \"error\", \"warn\", \"info\", \"debug\", \"trace\"",
-        ),
-        (
-            "[server]\ndata_dir = \"\"",
-            2,
-            12,
-            "`data_dir` is \"\", which is empty",
-            "a string in quotes, 1 to 4096 bytes long",
-        ),
-    ];
-
-    #[test]
-    fn mistakes_say_where_what_and_what_else() {
-        for &(text, line, column, found, expected) in MISTAKES {
-            assert_eq!(mistake(text), (line, column, found.to_owned(), expected.to_owned()), "{text}");
-        }
-    }
-
-    #[test]
-    fn all_mistakes_are_told_in_the_order_of_the_file() {
-        let all = mistakes(
-            "[server]\nshards = 65\n[mqtt]\nx = 1\nreceive_maximum = 0\n[limits]\nconnections_max = 0.5\n",
-        );
-        assert_eq!(all.iter().map(|mistake| mistake.0).collect::<Vec<_>>(), [2, 4, 5, 7]);
-    }
-
-    #[test]
-    fn what_is_not_toml_is_told_with_its_place() {
-        let (line, _, _, expected) = mistake("[mqtt]\nreceive_maximum = \n");
-        assert_eq!((line, &*expected), (2, NOT_TOML));
-        let (line, _, _, expected) = mistake("[log]\nlevel = \"info\"\nlevel = \"warn\"\n");
-        assert_eq!((line, &*expected), (3, "each key once"));
-    }
-
-    #[test]
-    fn flags_go_over_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("dunlin.toml");
-        fs::write(&file, "[server]\nshards = 3\n[[listener]]\nbind = \"::1\"\nport = 1885\n").unwrap();
-        let flags = Flags { config: Some(file), ..Flags::default() };
-        let config = load(&flags).unwrap();
-        assert_eq!((config.server.shards, config.listeners[0].port), (3, 1885));
-        let config = load(&Flags { port: Some(0), shards: Some(1), ..flags.clone() }).unwrap();
-        assert_eq!((config.server.shards, config.listeners[0].port, config.listeners.len()), (1, 0, 1));
-        let bind = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-        let config = load(&Flags { bind, allow_anonymous: true, ..flags }).unwrap();
-        assert_eq!(config.listeners.iter().map(|listener| listener.port).collect::<Vec<_>>(), [1883, 1883]);
-        assert!(config.server.allow_anonymous_public);
-        let level = |verbose| load(&Flags { verbose, ..Flags::default() }).unwrap().log.level;
-        assert_eq!([0, 1, 2, 9].map(level), [Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]);
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error =
-            load(&Flags { config: Some("/nowhere/dunlin.toml".into()), ..Flags::default() }).unwrap_err();
-        assert!(error.to_string().contains("/nowhere/dunlin.toml"), "{error}");
-    }
-}
+mod tests;

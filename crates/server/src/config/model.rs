@@ -6,9 +6,13 @@ use std::{
 };
 
 use dunlin_broker::limits::Settings;
+use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use tracing::Level;
 
-use super::durability::Durability;
+use super::{
+    authentication::{AuthConfig, LoginConfig},
+    durability::Durability,
+};
 
 /// Everything that can be configured, checked.
 #[derive(Clone, Debug)]
@@ -21,12 +25,29 @@ pub struct Config {
     pub broker: Settings,
     /// What `[limits]` has for the lobby.
     pub lobby: LobbyConfig,
+    /// `[tls]`
+    pub tls: TlsConfig,
+    /// `[[auth]]`
+    pub auths: Vec<AuthConfig>,
+    /// What `[limits]` has about passwords.
+    pub login: LoginConfig,
+    /// `[rights]`, but for what the broker needs to know.
+    pub rights: RightsConfig,
     /// `[storage]`
     pub storage: StorageConfig,
     /// `[admin]`
     pub admin: AdminConfig,
     /// `[log]`
     pub log: LogConfig,
+}
+
+/// Where the rules stand: in one file or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RightsConfig {
+    /// Our own rules.
+    pub rules_file: Option<PathBuf>,
+    /// An ACL file of mosquitto.
+    pub acl_file: Option<PathBuf>,
 }
 
 /// Where and how Sessions and messages are kept.
@@ -71,6 +92,10 @@ pub struct AdminConfig {
 /// Where Clients come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
+    /// Tells it from the others, in logs and for providers.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: ListenerKind,
     /// The address of this machine, or an unspecified one for all of them.
     pub bind: IpAddr,
     /// The TCP port; 0 is any free one.
@@ -79,6 +104,67 @@ pub struct ListenerConfig {
     pub backlog: u32,
     /// Whether the Server starts without it if this machine has no such address.
     pub is_optional: bool,
+    /// The socket file, instead of address and port, with [`ListenerKind::Unix`].
+    pub path: Option<PathBuf>,
+    /// Who owns the socket file: a name or a number.
+    pub owner: Option<String>,
+    /// The group of the socket file: a name or a number.
+    pub group: Option<String>,
+    /// The mode of the socket file.
+    pub mode: u32,
+    /// Certificates, one for each of `key_files`.
+    pub certificate_files: Vec<PathBuf>,
+    /// Private keys, one for each of `certificate_files`.
+    pub key_files: Vec<PathBuf>,
+    /// Whether Clients show certificates.
+    pub client_certificates: ClientCertificates,
+    /// Who issues the certificates of Clients.
+    pub client_ca_files: Vec<PathBuf>,
+    /// Which of them are revoked.
+    pub client_crl_files: Vec<PathBuf>,
+    /// Whether TLS 1.2 is refused.
+    pub is_tls_1_3_only: bool,
+    /// Where MQTT over WebSocket is; each begins with a slash.
+    pub websocket_paths: Vec<String>,
+    /// The origins of web pages that may connect; none for all.
+    pub websocket_origins: Vec<String>,
+    /// Whether proxies tell with the PROXY protocol where their connections come from.
+    pub proxy_protocol: bool,
+    /// Who is believed when it tells where a connection comes from.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// The names of the providers that are asked, in their order; all of them if there is nothing here.
+    pub auth: Option<Vec<String>>,
+    /// Whether Clients may connect that do not say who they are; if no provider is asked if there is nothing here.
+    pub allow_anonymous: Option<bool>,
+}
+
+/// What is spoken at a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum ListenerKind {
+    /// MQTT over TCP.
+    #[default]
+    Tcp,
+    /// MQTT over TLS.
+    Tls,
+    /// MQTT over WebSocket.
+    Ws,
+    /// MQTT over WebSocket over TLS.
+    Wss,
+    /// MQTT over a socket of this machine.
+    Unix,
+    /// All of them but the last, told apart by their first bytes.
+    Any,
+}
+
+/// TLS of all listeners together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// TLS handshakes that are under way.
+    pub handshakes_max: u32,
+    /// Seconds between two looks at the files; 0 for none.
+    pub watch_interval_s: u32,
+    /// Days before the end of a certificate from which on it is told.
+    pub expiry_warning_days: u16,
 }
 
 /// How strangers are treated until they are Clients.
@@ -111,6 +197,10 @@ impl Default for Config {
             listeners: loopback_listeners(MQTT_PORT),
             broker: Settings::default(),
             lobby: LobbyConfig::default(),
+            tls: TlsConfig::default(),
+            auths: Vec::new(),
+            login: LoginConfig::default(),
+            rights: RightsConfig::default(),
             storage: StorageConfig::default(),
             admin: AdminConfig::default(),
             log: LogConfig::default(),
@@ -140,7 +230,77 @@ impl Default for StorageConfig {
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), port: MQTT_PORT, backlog: 4_096, is_optional: false }
+        Self {
+            name: String::new(),
+            kind: ListenerKind::Tcp,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: MQTT_PORT,
+            backlog: 4_096,
+            is_optional: false,
+            path: None,
+            owner: None,
+            group: None,
+            mode: 0o660,
+            certificate_files: Vec::new(),
+            key_files: Vec::new(),
+            client_certificates: ClientCertificates::Off,
+            client_ca_files: Vec::new(),
+            client_crl_files: Vec::new(),
+            is_tls_1_3_only: false,
+            websocket_paths: vec!["/mqtt".to_owned(), "/".to_owned()],
+            websocket_origins: Vec::new(),
+            proxy_protocol: false,
+            trusted_proxies: Vec::new(),
+            auth: None,
+            allow_anonymous: None,
+        }
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self { handshakes_max: 4_096, watch_interval_s: 5, expiry_warning_days: 30 }
+    }
+}
+
+impl ListenerKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Unix, Self::Any];
+
+    /// As it is written in a configuration file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Unix => "unix",
+            Self::Any => "any",
+        }
+    }
+
+    /// Whether it cannot be without certificates.
+    #[must_use]
+    pub fn needs_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether it may have certificates.
+    #[must_use]
+    pub fn may_have_tls(self) -> bool {
+        self.needs_tls() || self == Self::Any
+    }
+
+    /// The port where it is looked for.
+    #[must_use]
+    pub fn usual_port(self) -> u16 {
+        match self {
+            Self::Tcp | Self::Unix | Self::Any => MQTT_PORT,
+            Self::Tls => 8_883,
+            Self::Ws => 8_083,
+            Self::Wss => 8_084,
+        }
     }
 }
 
@@ -164,10 +324,14 @@ impl Default for LogConfig {
 /// Both loopback addresses, the second one if there is IPv6.
 #[must_use]
 pub fn loopback_listeners(port: u16) -> Vec<ListenerConfig> {
-    let v4 = ListenerConfig { port, ..ListenerConfig::default() };
-    let v6 = ListenerConfig { bind: IpAddr::V6(Ipv6Addr::LOCALHOST), is_optional: true, ..v4.clone() };
+    let v4 = ListenerConfig { port, name: "tcp".to_owned(), ..ListenerConfig::default() };
+    let bind = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let v6 = ListenerConfig { bind, is_optional: true, name: "tcp-2".to_owned(), ..v4.clone() };
     vec![v4, v6]
 }
+
+/// The most listeners.
+pub const LISTENERS_MAX: usize = 255;
 
 /// The port IANA gave to MQTT.
 pub const MQTT_PORT: u16 = 1_883;

@@ -1,40 +1,45 @@
 //! All settings of the Server: their names, units, defaults and bounds. One list feeds reader and handbook.
 
 mod admin;
+mod auth;
 mod limits;
 mod listener;
 mod log;
 mod mqtt;
 mod queue;
+mod rights;
 mod server;
 pub(super) mod setting;
 mod storage;
+mod tls;
 
 use dunlin_broker::limits::OverflowRule;
 
-use super::model::ListenerConfig;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 8] = [
+pub(super) const TABLES: [Table; 11] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
         settings: listener::SETTINGS,
-        list: Some(List {
-            begin: |draft| draft.listener = ListenerConfig::default(),
-            end: |draft| draft.listeners.push(draft.listener.clone()),
-        }),
+        list: Some(List { begin: listener::begin, end: listener::end }),
     },
+    one("tls", tls::SETTINGS),
+    Table { name: "auth", settings: auth::SETTINGS, list: Some(List { begin: auth::begin, end: auth::end }) },
     one("mqtt", mqtt::SETTINGS),
     Table {
         name: "queue",
         settings: queue::SETTINGS,
         list: Some(List {
             begin: |draft| draft.queue = OverflowRule::default(),
-            end: |draft| draft.broker.queue_overflow_rules.push(draft.queue.clone()),
+            end: |draft| {
+                draft.broker.queue_overflow_rules.push(draft.queue.clone());
+                Ok(())
+            },
         }),
     },
+    one("rights", rights::SETTINGS),
     one("limits", limits::SETTINGS),
     one("storage", storage::SETTINGS),
     one("admin", admin::SETTINGS),

@@ -2,12 +2,17 @@
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
+use dunlin_auth::{
+    providers::{certificate::NameSource, http::OnFailure},
+    secret::Secret,
+};
 use dunlin_broker::limits::Overflow;
+use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
 use toml::de::DeValue;
 use tracing::Level;
 
-use super::durability::Durability;
+use super::{authentication::AuthKind, durability::Durability, model::ListenerKind};
 
 /// What may stand behind the `=`.
 pub(super) enum Kind {
@@ -17,12 +22,20 @@ pub(super) enum Kind {
     Boolean,
     /// A string with a length in bytes within bounds.
     Text(RangeInclusive<usize>),
+    /// The same, and it is never shown.
+    Secret(RangeInclusive<usize>),
     /// One of some strings.
     Choice(&'static [&'static str]),
     /// A string with an IP address.
     Address,
     /// A string with a Topic Filter.
     Filter,
+    /// A string, or a list of strings, none of them empty.
+    Texts,
+    /// A list of strings with ranges of IP addresses.
+    Networks,
+    /// A string with the mode of a file, in octal digits.
+    Mode,
 }
 
 /// A value that fits its [`Kind`].
@@ -31,6 +44,8 @@ pub(super) enum Value {
     Boolean(bool),
     Text(String),
     Address(IpAddr),
+    Texts(Vec<String>),
+    Networks(Vec<IpNetwork>),
 }
 
 impl Kind {
@@ -47,15 +62,18 @@ impl Kind {
                 }
             }
             (Kind::Boolean, DeValue::Boolean(value)) => Ok(Value::Boolean(*value)),
-            (Kind::Text(bounds), DeValue::String(text)) if bounds.contains(&text.len()) => {
+            (Kind::Text(bounds) | Kind::Secret(bounds), DeValue::String(text))
+                if bounds.contains(&text.len()) =>
+            {
                 if text.contains('\0') {
                     Err("not a text without NUL")
                 } else {
                     Ok(Value::Text(text.to_string()))
                 }
             }
-            (Kind::Text(_), DeValue::String(text)) if text.is_empty() => Err("empty"),
-            (Kind::Text(_), DeValue::String(_)) => Err("too long"),
+            (Kind::Text(_) | Kind::Secret(_), DeValue::String(text)) if text.is_empty() => Err("empty"),
+            (Kind::Secret(bounds), DeValue::String(text)) if text.len() < *bounds.start() => Err("too short"),
+            (Kind::Text(_) | Kind::Secret(_), DeValue::String(_)) => Err("too long"),
             (Kind::Choice(words), DeValue::String(text)) if words.contains(&&**text) => {
                 Ok(Value::Text(text.to_string()))
             }
@@ -67,6 +85,15 @@ impl Kind {
             (Kind::Address, DeValue::String(text)) => {
                 text.parse().map(Value::Address).map_err(|_| "not an IP address")
             }
+            (Kind::Texts, _) => Ok(Value::Texts(texts(value)?)),
+            (Kind::Networks, _) => {
+                let networks = texts(value)?.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+                networks.map(Value::Networks).map_err(|_| "not made of ranges of IP addresses")
+            }
+            (Kind::Mode, DeValue::String(text)) => match u64::from_str_radix(text, 8) {
+                Ok(mode) if mode <= 0o777 => Ok(Value::Integer(mode)),
+                _ => Err("not the mode of a file"),
+            },
             _ => Err("of another type"),
         }
     }
@@ -76,7 +103,7 @@ impl Kind {
         match self {
             Kind::Integer(bounds) => format!("a whole number from {} to {}", bounds.start(), bounds.end()),
             Kind::Boolean => "true or false".to_owned(),
-            Kind::Text(bounds) => {
+            Kind::Text(bounds) | Kind::Secret(bounds) => {
                 format!("a string in quotes, {} to {} bytes long", bounds.start(), bounds.end())
             }
             Kind::Choice(words) => {
@@ -89,6 +116,11 @@ impl Kind {
             Kind::Filter => {
                 "a Topic Filter in quotes, such as \"sensor/+/alarm\", not a shared one".to_owned()
             }
+            Kind::Texts => "a string in quotes, or a list of them, such as [\"a\", \"b\"]".to_owned(),
+            Kind::Networks => {
+                "a list of addresses and ranges of them, such as [\"10.0.0.0/8\", \"192.0.2.1\"]".to_owned()
+            }
+            Kind::Mode => "three octal digits in quotes, such as \"660\"".to_owned(),
         }
     }
 
@@ -98,13 +130,32 @@ impl Kind {
         match self {
             Kind::Integer(bounds) => format!("{} to {}", bounds.start(), bounds.end()),
             Kind::Boolean => "`true`, `false`".to_owned(),
-            Kind::Text(bounds) => format!("{} to {} bytes", bounds.start(), bounds.end()),
+            Kind::Text(bounds) | Kind::Secret(bounds) => {
+                format!("{} to {} bytes", bounds.start(), bounds.end())
+            }
             Kind::Choice(words) => {
                 words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             }
             Kind::Address => "an IP address".to_owned(),
             Kind::Filter => "a Topic Filter".to_owned(),
+            Kind::Texts => "a string or a list of strings".to_owned(),
+            Kind::Networks => "a list of IP addresses and ranges".to_owned(),
+            Kind::Mode => "octal digits".to_owned(),
         }
+    }
+}
+
+/// One string or several, none of them empty.
+fn texts(value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+    let text = |value: &DeValue<'_>| match value {
+        DeValue::String(text) if text.is_empty() => Err("empty"),
+        DeValue::String(text) if text.contains('\0') => Err("not a text without NUL"),
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err("of another type"),
+    };
+    match value {
+        DeValue::Array(values) => values.iter().map(|value| text(value.get_ref())).collect(),
+        value => Ok(vec![text(value)?]),
     }
 }
 
@@ -146,6 +197,75 @@ impl Value {
 
     pub(super) fn path(self) -> Option<PathBuf> {
         Some(PathBuf::from(self.text()))
+    }
+
+    pub(super) fn some_integer<T: TryFrom<u64>>(self) -> Option<T> {
+        Some(self.integer())
+    }
+
+    pub(super) fn some_boolean(self) -> Option<bool> {
+        Some(self.boolean())
+    }
+
+    pub(super) fn some_texts(self) -> Option<Vec<String>> {
+        Some(self.texts())
+    }
+
+    pub(super) fn auth_kind(self) -> Option<AuthKind> {
+        let word = self.text();
+        AuthKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    pub(super) fn some_secret(self) -> Option<Secret> {
+        Some(Secret::new(&self.text()))
+    }
+
+    pub(super) fn on_failure(self) -> OnFailure {
+        let word = self.text();
+        OnFailure::ALL.into_iter().find(|choice| choice.word() == word).unwrap_or_default()
+    }
+
+    pub(super) fn name_source(self) -> NameSource {
+        let word = self.text();
+        NameSource::ALL.into_iter().find(|source| source.word() == word).unwrap_or_default()
+    }
+
+    pub(super) fn texts(self) -> Vec<String> {
+        match self {
+            Value::Texts(texts) => texts,
+            _ => unreachable!("a setting of kind Texts"),
+        }
+    }
+
+    pub(super) fn paths(self) -> Vec<PathBuf> {
+        self.texts().into_iter().map(PathBuf::from).collect()
+    }
+
+    pub(super) fn networks(self) -> Vec<IpNetwork> {
+        match self {
+            Value::Networks(networks) => networks,
+            _ => unreachable!("a setting of kind Networks"),
+        }
+    }
+
+    pub(super) fn listener_kind(self) -> ListenerKind {
+        let word = self.text();
+        ListenerKind::ALL
+            .into_iter()
+            .find(|kind| kind.word() == word)
+            .expect("the words of the setting are kinds")
+    }
+
+    pub(super) fn client_certificates(self) -> ClientCertificates {
+        match self.text().as_str() {
+            "optional" => ClientCertificates::Optional,
+            "required" => ClientCertificates::Required,
+            _ => ClientCertificates::Off,
+        }
+    }
+
+    pub(super) fn tls_1_3_chosen(self) -> bool {
+        self.text() == "1.3"
     }
 
     pub(super) fn qos(self) -> QoS {

@@ -1,81 +1,59 @@
 //! The door: accepts connections, whatever happens.
 
-use std::{
-    fs::File,
-    io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{Interest, unix::AsyncFd},
     sync::watch,
     task::yield_now,
     time::{sleep, timeout},
 };
 
-use crate::process::watch_listener;
-
 use super::{
     desk::Desk,
+    door::Door,
+    listener::{Accepted, Listener},
     random::RandomBits,
     welcome::{Stranger, welcome},
 };
 
 /// Accepts until `stop` says so; then the listener is closed.
-pub(crate) async fn accept(desk: Arc<Desk>, listener: Listener, mut stop: watch::Receiver<bool>) {
-    let mut door = Door { desk, random: RandomBits::new(), spare: spare() };
+pub(crate) async fn accept(
+    desk: Arc<Desk>,
+    door: Arc<Door>,
+    listener: Listener,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut porter = Porter { desk, door, random: RandomBits::new(), spare: spare() };
     loop {
         tokio::select! {
             biased;
             _ = stop.changed() => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => door.let_in(stream, peer, listener.address),
-                Err(error) => door.trouble(&listener, &error).await,
+                Ok(accepted) => porter.let_in(accepted, &listener),
+                Err(error) => porter.trouble(&listener, &error).await,
             },
         }
     }
 }
 
-/// A listening socket. Those it accepts are not watched by the runtime: most of them need not be.
-pub(crate) struct Listener {
-    socket: AsyncFd<mio::net::TcpListener>,
-    /// `None` if it listens at several addresses.
-    address: Option<SocketAddr>,
-}
-
-struct Door {
+struct Porter {
     desk: Arc<Desk>,
+    door: Arc<Door>,
     random: RandomBits,
     /// A descriptor kept for the time when there is no other.
     spare: Option<File>,
 }
 
-impl Listener {
-    /// Takes a socket that listens and does not block; accepted sockets inherit its options.
-    ///
-    /// # Errors
-    /// If the runtime cannot watch it.
-    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let socket = watch_listener(mio::net::TcpListener::from_std(listener))?;
-        Ok(Self { socket, address: (!address.ip().is_unspecified()).then_some(address) })
-    }
-
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.socket.async_io(Interest::READABLE, mio::net::TcpListener::accept).await?;
-        Ok((stream.into(), peer))
-    }
-}
-
-impl Door {
-    fn let_in(&mut self, stream: TcpStream, peer: SocketAddr, listener: Option<SocketAddr>) {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+impl Porter {
+    fn let_in(&mut self, accepted: Accepted, listener: &Listener) {
+        let address = accepted.peer.ip();
         self.desk.husks.free();
-        let Some(permit) = self.desk.half_open.enter(peer.ip()) else {
+        let half_open = &self.desk.half_open;
+        let is_proxy = self.door.trusts(address);
+        let permit = if is_proxy { half_open.enter_as_proxy(address) } else { half_open.enter(address) };
+        let Some(permit) = permit else {
             return self.desk.refusals.note(
-                peer,
+                &accepted.peer,
                 None,
                 &"too many connections of this address without CONNECT",
             );
@@ -84,12 +62,15 @@ impl Door {
             Ok(random) => random,
             Err(error) => return tracing::error!(%error, "no random numbers: the connection is closed"),
         };
-        let listener = match listener.map_or_else(|| stream.local_addr(), Ok) {
-            Ok(listener) => listener,
-            Err(error) => return tracing::debug!(%error, %peer, "the connection has failed already"),
+        let origin = match listener.origin(&accepted) {
+            Ok(origin) => origin,
+            Err(error) => {
+                return tracing::debug!(%error, peer = %accepted.peer, "the connection has failed already");
+            }
         };
         let number = permit.number();
-        let stranger = Stranger { stream, peer, listener, random, permit };
+        let door = Arc::clone(&self.door);
+        let stranger = Stranger { stream: accepted.stream, door, origin, random, permit };
         let task = tokio::spawn(welcome(Arc::clone(&self.desk), stranger));
         self.desk.half_open.serve(number, task.abort_handle());
     }
@@ -117,9 +98,9 @@ impl Door {
 
     async fn turn_away(&mut self, listener: &Listener) {
         self.spare = None;
-        if let Ok(Ok((stream, peer))) = timeout(PAUSE, listener.accept()).await {
+        if let Ok(Ok(Accepted { stream, peer, .. })) = timeout(PAUSE, listener.accept()).await {
             drop(stream);
-            self.desk.refusals.note(peer, None, &"no descriptors left; raise the limit of open files");
+            self.desk.refusals.note(&peer, None, &"no descriptors left; raise the limit of open files");
         }
         self.spare = spare();
         if self.spare.is_none() {

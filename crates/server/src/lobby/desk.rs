@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dunlin_auth::chain::Chain;
+use dunlin_auth::chains::Chains;
 use dunlin_broker::limits::Settings;
 
 use crate::{husks::Husks, seats::Seats, shard::mailbox::Post};
@@ -15,7 +15,7 @@ pub(crate) struct Desk {
     /// What the Server allows.
     pub(crate) settings: Arc<Settings>,
     /// Who may connect.
-    pub(crate) chain: Arc<Chain>,
+    pub(crate) chains: Arc<Chains>,
     /// The way to the shards.
     pub(crate) post: Arc<Post>,
     /// What comes back from the shards.
@@ -24,8 +24,10 @@ pub(crate) struct Desk {
     pub(crate) seats: Arc<Seats>,
     /// Who is in the lobby.
     pub(crate) half_open: Arc<HalfOpen>,
+    /// Whose TLS handshakes are under way.
+    pub(crate) tls_handshakes: Arc<HalfOpen>,
     /// Tells the log who did not get in.
     pub(crate) refusals: Refusals,
-    /// Time for CONNECT and authentication.
+    /// Time for TLS, WebSocket, CONNECT and authentication together.
     pub(crate) connect_timeout: Duration,
 }

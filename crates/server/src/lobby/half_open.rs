@@ -8,8 +8,6 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use crate::config::model::LobbyConfig;
-
 /// The connections that are not authenticated yet.
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
@@ -42,13 +40,9 @@ enum Origin {
 }
 
 impl HalfOpen {
-    /// Nobody is there.
-    pub(crate) fn new(config: &LobbyConfig) -> Arc<Self> {
-        Arc::new(Self {
-            inner: Mutex::default(),
-            max: config.half_open_max as usize,
-            per_address_max: config.half_open_per_address_max,
-        })
+    /// Nobody is there; at most `max` may be, and `per_address_max` from one address.
+    pub(crate) fn new(max: u32, per_address_max: u32) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), max: max as usize, per_address_max })
     }
 
     /// How many have been let in so far, and how many are there now.
@@ -60,13 +54,20 @@ impl HalfOpen {
     /// Lets one in, unless its address has too many there. If the lobby is full, the oldest must leave:
     /// whoever connects in earnest is through before that.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        self.let_in(address, self.per_address_max)
+    }
+
+    /// Lets in a proxy, behind which there are many.
+    pub(crate) fn enter_as_proxy(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        self.let_in(address, u32::MAX)
+    }
+
+    fn let_in(self: &Arc<Self>, address: IpAddr, per_address_max: u32) -> Option<Permit> {
         let origin = Origin::of(address);
         let mut inner = self.lock();
-        let count = inner.by_origin.entry(origin).or_default();
-        if *count >= self.per_address_max {
+        if !inner.count_in(origin, per_address_max) {
             return None;
         }
-        *count += 1;
         inner.entered += 1;
         let number = inner.entered;
         let is_full = inner.by_age.len() >= self.max;
@@ -83,6 +84,11 @@ impl HalfOpen {
         if let Some(place) = self.lock().by_age.get_mut(&number) {
             *place = Some(task);
         }
+    }
+
+    /// The task that serves `number`, so that it can be ended elsewhere, too.
+    pub(crate) fn task(&self, number: u64) -> Option<AbortHandle> {
+        self.lock().by_age.get(&number).cloned().flatten()
     }
 
     /// Has the oldest leave; `false` if nobody is there.
@@ -105,10 +111,43 @@ impl HalfOpen {
     }
 }
 
+impl Inner {
+    /// Counts one more of `origin`, unless it has `max`.
+    fn count_in(&mut self, origin: Origin, max: u32) -> bool {
+        let count = self.by_origin.entry(origin).or_default();
+        let may_come = *count < max;
+        if may_come {
+            *count += 1;
+        }
+        may_come
+    }
+
+    fn count_out(&mut self, origin: Origin) {
+        if let Some(count) = self.by_origin.get_mut(&origin) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_origin.remove(&origin);
+            }
+        }
+    }
+}
+
 impl Permit {
     /// The number of the place, for [`HalfOpen::serve`].
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// A proxy has said that this is one from `address`; `false` if that has too many there.
+    pub(crate) fn pass_to(&mut self, address: IpAddr) -> bool {
+        let origin = Origin::of(address);
+        let mut inner = self.half_open.lock();
+        let may_come = inner.count_in(origin, self.half_open.per_address_max);
+        if may_come {
+            inner.count_out(self.origin);
+            self.origin = origin;
+        }
+        may_come
     }
 }
 
@@ -116,12 +155,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut inner = self.half_open.lock();
         inner.by_age.remove(&self.number);
-        if let Some(count) = inner.by_origin.get_mut(&self.origin) {
-            *count -= 1;
-            if *count == 0 {
-                inner.by_origin.remove(&self.origin);
-            }
-        }
+        inner.count_out(self.origin);
     }
 }
 
@@ -141,17 +175,13 @@ impl Origin {
 mod tests {
     use super::*;
 
-    fn lobby(half_open_max: u32, half_open_per_address_max: u32) -> Arc<HalfOpen> {
-        HalfOpen::new(&LobbyConfig { half_open_max, half_open_per_address_max, ..LobbyConfig::default() })
-    }
-
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn one_address_does_not_fill_the_lobby() {
-        let lobby = lobby(100, 2);
+        let lobby = HalfOpen::new(100, 2);
         for (same, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:0:1::1")] {
             let first = lobby.enter(address(same)).unwrap();
             let _second = lobby.enter(address(same)).unwrap();
@@ -164,9 +194,21 @@ mod tests {
         assert_eq!(Origin::of(address("2001:db8::1")), Origin::of(address("2001:db8::2")));
     }
 
+    #[test]
+    fn a_proxy_has_many_behind_it_and_they_are_counted_by_their_own_addresses() {
+        let lobby = HalfOpen::new(100, 1);
+        let mut permits: Vec<Permit> =
+            (0..3).map(|_| lobby.enter_as_proxy(address("10.0.0.1")).unwrap()).collect();
+        assert!(permits[0].pass_to(address("192.0.2.1")));
+        assert!(!permits[1].pass_to(address("192.0.2.1")));
+        assert!(permits[1].pass_to(address("192.0.2.2")));
+        permits.clear();
+        assert!(lobby.lock().by_origin.is_empty());
+    }
+
     #[tokio::test]
     async fn in_a_full_lobby_the_oldest_leaves() {
-        let lobby = lobby(2, 10);
+        let lobby = HalfOpen::new(2, 10);
         let mut tasks = Vec::new();
         for host in 1..=3 {
             let permit = lobby.enter(IpAddr::from([192, 0, 2, host])).unwrap();

@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dunlin_auth::{
-    authenticator::Question,
-    chain::{Chain, Exchange},
-};
+use dunlin_auth::{authenticator::Question, chain::Exchange, chains::Chains};
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::Decision,
@@ -36,15 +33,15 @@ pub(crate) const WAITING_MAX: usize = 1_024;
 /// Answers `requests` until all shards have gone. A provider has `time_limit` for each.
 pub(crate) async fn serve(
     mut requests: mpsc::Receiver<Reauthentication>,
-    chain: Arc<Chain>,
+    chains: Arc<Chains>,
     post: Arc<Post>,
     time_limit: Duration,
 ) {
     while let Some(request) = requests.recv().await {
-        let (chain, post) = (Arc::clone(&chain), Arc::clone(&post));
+        let (chains, post) = (Arc::clone(&chains), Arc::clone(&post));
         tokio::spawn(async move {
             let Reauthentication { shard, connection, serial, question, mut exchange } = request;
-            let decision = timeout(time_limit, chain.authenticate(&question, &mut exchange)).await;
+            let decision = timeout(time_limit, chains.authenticate(&question, &mut exchange)).await;
             let decision = decision.unwrap_or(Decision::Deny(ReasonCode::ServerUnavailable));
             post.answer(shard, Answer { connection, serial, decision, exchange });
         });

@@ -2,7 +2,6 @@
 
 use std::{
     fmt::{self, Display},
-    net::SocketAddr,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -32,7 +31,7 @@ impl Refusals {
     }
 
     /// Somebody was refused.
-    pub(super) fn note(&self, peer: SocketAddr, client_id: Option<&str>, reason: &dyn Display) {
+    pub(super) fn note(&self, peer: &dyn Display, client_id: Option<&str>, reason: &dyn Display) {
         let mut window = self.window.lock().expect("nobody panics while holding the lock of the log");
         let (is_shown, hidden) = window.count(Instant::now());
         drop(window);

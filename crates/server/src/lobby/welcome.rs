@@ -1,10 +1,6 @@
 //! One stranger, from the first byte to the door of its home shard or out again (3.1.4, 4.12).
 
-use std::{
-    io,
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
-};
+use std::{io, net::TcpStream, sync::Arc};
 
 use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
@@ -12,21 +8,32 @@ use dunlin_broker::{
     input::{ConnectRequest, Decision},
     slot::home_of,
 };
+use dunlin_net::first_bytes::{self, Speech};
 use dunlin_packet::reason_code::ReasonCode;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use crate::{seats::Seat, shard::admission::Admission};
+use crate::{
+    seats::Seat,
+    shard::admission::{Admission, Origin, Passage},
+};
 
-use super::{desk::Desk, half_open::Permit, line::Line, refusals};
+use super::{
+    desk::Desk,
+    door::Door,
+    entrance::{Entrance, Stopped, unexpected},
+    half_open::Permit,
+    line::Line,
+    refusals,
+};
 
 /// A connection on which nothing has happened yet.
 pub(super) struct Stranger {
     /// The socket; it does not block.
     pub(super) stream: TcpStream,
-    /// Its address.
-    pub(super) peer: SocketAddr,
-    /// Our address.
-    pub(super) listener: SocketAddr,
+    /// Where it has come in.
+    pub(super) door: Arc<Door>,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// Random bits for an Assigned Client Identifier.
     pub(super) random: u128,
     /// Its place in the lobby.
@@ -36,7 +43,7 @@ pub(super) struct Stranger {
 /// How it ended.
 enum Outcome {
     /// It is a Client now.
-    Welcome { request: Box<ConnectRequest>, unread: Vec<u8>, seat: Seat },
+    Welcome { request: Box<ConnectRequest>, unread: Vec<u8>, seat: Seat, exchange: Option<Exchange> },
     /// It is told so, if there is something to tell, and goes.
     Refused { bytes: Vec<u8>, reason: String },
     /// It has gone by itself.
@@ -46,47 +53,81 @@ enum Outcome {
 /// What is known while it is asked.
 struct Talk<'a> {
     desk: &'a Desk,
+    door: &'a Door,
     line: &'a mut Line,
-    peer: SocketAddr,
-    listener: SocketAddr,
+    origin: &'a Origin,
     handshake: Handshake,
     exchange: Exchange,
     seat: Option<Seat>,
     client_id: Option<Box<str>>,
+    /// Something has come.
+    has_begun: bool,
 }
 
 /// Serves a stranger; the time from the connection to the last verdict is limited.
 pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
-    let Stranger { stream, peer, listener, random, permit } = stranger;
+    let Stranger { stream, door, mut origin, random, mut permit } = stranger;
     let mut line = Line::new(stream);
     let deadline = Instant::now() + desk.connect_timeout;
-    let mut talk = Talk {
-        desk: &desk,
-        line: &mut line,
-        peer,
-        listener,
-        handshake: Handshake::new(Arc::clone(&desk.settings), peer.to_string().into(), random),
-        exchange: Exchange::default(),
-        seat: None,
-        client_id: None,
+    let mut awaited = "CONNECT";
+    let mut client_id = None;
+    let way = async {
+        if !door.is_plain() || door.wants_proxy_header(origin.peer.ip()) {
+            let (desk, door, line, permit, origin) = (&*desk, &*door, &mut line, &mut permit, &mut origin);
+            let entrance = Entrance { desk, door, line, permit, origin, awaited: &mut awaited };
+            // What it needs is given back when it is passed.
+            match Box::pin(entrance.pass()).await {
+                Ok(()) => awaited = "CONNECT",
+                Err(Stopped::Gone) => return Ok(Outcome::Gone),
+                Err(Stopped::Refused { answer, reason }) => {
+                    return Ok(Outcome::Refused { bytes: answer, reason });
+                }
+            }
+        }
+        let handshake = Handshake::new(Arc::clone(&desk.settings), origin.peer_text(), random);
+        let mut talk = Talk {
+            desk: &desk,
+            door: &door,
+            line: &mut line,
+            origin: &origin,
+            handshake,
+            exchange: Exchange::default(),
+            seat: None,
+            client_id: None,
+            has_begun: false,
+        };
+        let outcome = talk.run().await;
+        client_id = talk.client_id.take();
+        outcome
     };
-    let outcome = match timeout_at(deadline, talk.run()).await {
+    let outcome = match timeout_at(deadline, way).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => Outcome::Refused { bytes: Vec::new(), reason: error.to_string() },
         Err(_) => {
-            let reason = format!("no CONNECT within {} s", desk.connect_timeout.as_secs());
+            let reason = format!("no {awaited} within {} s", desk.connect_timeout.as_secs());
             Outcome::Refused { bytes: Vec::new(), reason }
         }
     };
-    let client_id = talk.client_id.take();
     match outcome {
-        Outcome::Welcome { request, unread, seat } => hand_over(&desk, line, request, unread, seat, permit),
+        Outcome::Welcome { request, unread, seat, exchange } => {
+            hand_over(&desk, line, Client { door: door.number, request, unread, seat, permit, exchange });
+        }
         Outcome::Refused { bytes, reason } => {
-            desk.refusals.note(peer, client_id.as_deref(), &reason);
+            desk.refusals.note(&origin.peer_text(), client_id.as_deref(), &reason);
             part(line, &bytes).await;
         }
         Outcome::Gone => {}
     }
+}
+
+/// A Client that was let in.
+struct Client {
+    door: u8,
+    request: Box<ConnectRequest>,
+    unread: Vec<u8>,
+    seat: Seat,
+    permit: Permit,
+    exchange: Option<Exchange>,
 }
 
 impl Talk<'_> {
@@ -95,7 +136,11 @@ impl Talk<'_> {
         loop {
             step = match step {
                 Step::NeedBytes => match self.read().await? {
-                    Some(step) => step,
+                    Some(Ok(step)) => step,
+                    Some(Err(speech)) => {
+                        let reason = unexpected(speech, self.door);
+                        return Ok(Outcome::Refused { bytes: Vec::new(), reason });
+                    }
                     None => return Ok(Outcome::Gone),
                 },
                 Step::Authenticate(credentials) => {
@@ -108,7 +153,9 @@ impl Talk<'_> {
                 }
                 Step::Welcome { request, unread } => {
                     let seat = self.seat.take().expect("only who has a seat was granted");
-                    return Ok(Outcome::Welcome { request, unread, seat });
+                    let exchange =
+                        request.authentication.is_some().then(|| std::mem::take(&mut self.exchange));
+                    return Ok(Outcome::Welcome { request, unread, seat, exchange });
                 }
                 Step::Refuse { reason: Refusal::GaveUp, .. } => return Ok(Outcome::Gone),
                 Step::Refuse { bytes, reason } => {
@@ -118,18 +165,31 @@ impl Talk<'_> {
         }
     }
 
-    /// Reads a little; `None` at the end. However long a packet says it is, memory is only used for what has
-    /// come.
-    async fn read(&mut self) -> io::Result<Option<Step>> {
+    /// Reads a little; `None` at the end, an error if it is something else than MQTT that is known. However long a packet says
+    /// it is, memory is only used for what has come.
+    async fn read(&mut self) -> io::Result<Option<Result<Step, Speech>>> {
         let handshake = &mut self.handshake;
-        self.line.read(|bytes| handshake.handle(bytes)).await
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        self.line
+            .read(|bytes| match first_bytes::tell(bytes) {
+                Some(speech @ (Speech::Tls | Speech::Http | Speech::Proxy)) if is_first => Err(speech),
+                _ => Ok(handshake.handle(bytes)),
+            })
+            .await
     }
 
     async fn authenticate(&mut self, credentials: Credentials) -> Decision {
         self.client_id = Some(credentials.client_id.clone());
-        let question =
-            Question { credentials, peer: self.peer, listener: self.listener, is_reauthentication: false };
-        let decision = self.desk.chain.authenticate(&question, &mut self.exchange).await;
+        let Origin { peer, listener, certificate, .. } = self.origin.clone();
+        let question = Question {
+            credentials,
+            peer,
+            listener,
+            listener_name: Arc::clone(&self.door.name),
+            certificate,
+            is_reauthentication: false,
+        };
+        let decision = self.desk.chains.authenticate(&question, &mut self.exchange).await;
         if matches!(decision, Decision::Grant { .. }) {
             self.seat = self.desk.seats.take();
             if self.seat.is_none() {
@@ -140,18 +200,15 @@ impl Talk<'_> {
     }
 }
 
-fn hand_over(
-    desk: &Desk,
-    line: Line,
-    request: Box<ConnectRequest>,
-    unread: Vec<u8>,
-    seat: Seat,
-    permit: Permit,
-) {
-    match line.into_stream() {
-        Ok(stream) => {
+fn hand_over(desk: &Desk, line: Line, client: Client) {
+    let Client { door, request, unread, seat, permit, exchange } = client;
+    match line.into_parts() {
+        Ok((stream, layer)) => {
+            let passage = layer.map(|layer| Box::new(Passage { layer: Some(layer) }));
             let home = home_of(&request.client_id, desk.post.shards());
-            desk.post.admit(home, Admission { stream, request, unread, seat, permit: Some(permit) });
+            let permit = Some(permit);
+            desk.post
+                .admit(home, Admission { stream, door, passage, request, unread, seat, permit, exchange });
         }
         Err(error) => tracing::error!(%error, peer = %request.peer, "a connection cannot be handed over"),
     }
@@ -162,9 +219,9 @@ fn hand_over(
 async fn part(mut line: Line, bytes: &[u8]) {
     let parting = async {
         line.write_all(bytes).await?;
-        line.half_close().await?;
+        line.finish().await?;
         for _ in 0..THROWN_AWAY_MAX {
-            if line.read(|_| ()).await?.is_none() {
+            if !line.skip().await? {
                 break;
             }
         }

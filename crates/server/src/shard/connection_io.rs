@@ -1,13 +1,16 @@
 //! The sockets of one shard: a slab whose index is the [`ConnectionId`]; a connection at rest owns no buffer.
 
-use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::Shutdown,
-    time::Duration,
-};
+use std::{io, net::Shutdown, time::Duration};
 
 use dunlin_broker::ids::ConnectionId;
+use dunlin_net::layer::{Layer, Scratch};
 use mio::net::TcpStream;
+
+use super::{
+    admission::Passage,
+    layered_io,
+    socket_io::{Reading, Writing, read_once, write_once},
+};
 
 /// The connections of one shard.
 #[derive(Debug, Default)]
@@ -16,10 +19,12 @@ pub(crate) struct Connections {
     free: Vec<ConnectionId>,
 }
 
-/// A place for one connection: 16 bytes.
+/// A place for one connection: 24 bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     stream: Option<TcpStream>,
+    /// Nothing for MQTT in TCP and nothing else.
+    passage: Option<Box<Passage>>,
     /// Counts the connections that have had this place.
     serial: u32,
     /// The socket was full; it will be told when there is room.
@@ -36,33 +41,18 @@ pub(crate) struct Slot {
     pub(crate) is_half_closed: bool,
     /// How much less than a whole buffer is read at once, as a power of two.
     slowness: u8,
-}
-
-/// What reading gave.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    /// So many bytes, at least one.
-    Bytes(usize),
-    /// Nothing is there now; the poller tells when there is.
-    Nothing,
-    /// The other side has closed.
-    End,
-    /// The connection is broken.
-    Failed(io::Error),
-}
-
-/// What writing did.
-#[derive(Debug)]
-pub(crate) enum Writing {
-    /// The socket took so many bytes. Were there more, it is full now.
-    Took(usize),
-    /// The connection is broken.
-    Failed(io::Error),
+    /// The listener it came to.
+    door: u8,
 }
 
 impl Connections {
     /// Gives `stream` a place.
-    pub(crate) fn insert(&mut self, stream: TcpStream) -> ConnectionId {
+    pub(crate) fn insert(
+        &mut self,
+        stream: TcpStream,
+        passage: Option<Box<Passage>>,
+        door: u8,
+    ) -> ConnectionId {
         let connection = self.free.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.slots.len()).expect("descriptors are numbered with 31 bits");
             self.slots.push(Slot::default());
@@ -70,7 +60,8 @@ impl Connections {
         });
         let slot = &mut self.slots[connection.index()];
         let serial = slot.serial.wrapping_add(1);
-        *slot = Slot { stream: Some(stream), serial, slowness: SLOWNESS_AT_FIRST, ..Slot::default() };
+        let stream = Some(stream);
+        *slot = Slot { stream, passage, serial, slowness: SLOWNESS_AT_FIRST, door, ..Slot::default() };
         connection
     }
 
@@ -78,6 +69,7 @@ impl Connections {
     pub(crate) fn remove(&mut self, connection: ConnectionId) {
         let slot = &mut self.slots[connection.index()];
         if slot.stream.take().is_some() {
+            slot.passage = None;
             self.free.push(connection);
         }
     }
@@ -109,31 +101,63 @@ impl Slot {
         self.stream.as_mut().expect("only open slots are handed out")
     }
 
-    /// Reads once, into `buffer`.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Reading {
-        loop {
-            match self.stream().read(buffer) {
-                Ok(0) => return Reading::End,
-                Ok(count) => return Reading::Bytes(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Reading::Nothing,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Reading::Failed(error),
-            }
+    /// The listener it came to: its place among them.
+    pub(crate) fn door(&self) -> u8 {
+        self.door
+    }
+
+    /// Whether there is more between the socket and MQTT.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.passage.as_ref().is_some_and(|passage| passage.layer.is_some())
+    }
+
+    /// Whether the layers have something to write themselves.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent_len() > 0
+    }
+
+    /// Bytes that the layers have to write themselves.
+    pub(crate) fn unsent_len(&self) -> usize {
+        self.layer().map_or(0, |layer| layer.unsent().len())
+    }
+
+    /// Reads once, at most `most` bytes, into `buffer`, which is at least as long as one of a thread.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], most: usize, scratch: &mut Scratch) -> Reading {
+        let stream = self.stream.as_mut().expect("only open slots are handed out");
+        match self.passage.as_mut().and_then(|passage| passage.layer.as_mut()) {
+            // After the farewell nobody cares for what comes.
+            Some(layer) if !self.is_half_closed => layered_io::read(stream, layer, buffer, most, scratch),
+            _ => read_once(stream, &mut buffer[..most]),
         }
     }
 
     /// Writes once; if the socket does not take all, the connection counts as blocked.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Writing {
-        loop {
-            let count = match self.stream().write(bytes) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Writing::Failed(error),
-            };
-            self.is_write_blocked = count < bytes.len();
-            return Writing::Took(count);
+    pub(crate) fn write(&mut self, bytes: &[u8], scratch: &mut Scratch) -> Writing {
+        let stream = self.stream.as_mut().expect("only open slots are handed out");
+        let writing = match self.passage.as_mut().and_then(|passage| passage.layer.as_mut()) {
+            Some(layer) => layered_io::write(stream, layer, bytes, scratch),
+            None => write_once(stream, bytes),
+        };
+        if let Writing::Took(count) = writing {
+            self.is_write_blocked = count < bytes.len() || self.has_unsent();
         }
+        writing
+    }
+
+    /// Says farewell in all layers; returns whether it is written.
+    pub(crate) fn finish(&mut self, scratch: &mut Scratch) -> bool {
+        if let Some(layer) = self.passage.as_mut().and_then(|passage| passage.layer.as_mut()) {
+            layer.finish();
+            if self.has_unsent() && !self.is_write_blocked {
+                // Whether it failed is found out when it is shut.
+                let Writing::Took(_) = self.write(&[], scratch) else { return true };
+            }
+        }
+        !self.has_unsent()
+    }
+
+    fn layer(&self) -> Option<&Layer> {
+        self.passage.as_ref()?.layer.as_deref()
     }
 
     /// Shuts the sending direction: the other side reads the end behind all that was written.
@@ -150,14 +174,14 @@ impl Slot {
         READ_BYTES >> self.slowness
     }
 
-    /// Takes note of how long the handling of `count` bytes took: what is read at once should not keep the
-    /// others waiting, however many receivers each of its messages has.
-    pub(crate) fn pace(&mut self, count: usize, took: Duration) {
+    /// Takes note of how long the handling took of what was read at once, which was all that may be or not: it should not keep
+    /// the others waiting, however many receivers each of its messages has.
+    pub(crate) fn pace(&mut self, was_full: bool, took: Duration) {
         if took > READ_TIME {
             let times = took.as_micros().div_ceil(READ_TIME.as_micros());
             let halvings = u8::try_from(u128::BITS - times.leading_zeros()).unwrap_or(u8::MAX);
             self.slowness = self.slowness.saturating_add(halvings).min(SLOWNESS_MAX);
-        } else if count == self.read_max() && took < READ_TIME / 4 {
+        } else if was_full && took < READ_TIME / 4 {
             self.slowness = self.slowness.saturating_sub(1);
         }
     }
@@ -184,14 +208,14 @@ mod tests {
         let mut slot = Slot { slowness: SLOWNESS_AT_FIRST, ..Slot::default() };
         assert_eq!(slot.read_max(), 4 << 10);
         for _ in 0..10 {
-            slot.pace(slot.read_max(), Duration::from_micros(50));
+            slot.pace(true, Duration::from_micros(50));
         }
         assert_eq!(slot.read_max(), READ_BYTES);
-        slot.pace(READ_BYTES, Duration::from_millis(19));
+        slot.pace(true, Duration::from_millis(19));
         assert_eq!(slot.read_max(), READ_BYTES >> 3);
-        slot.pace(100, Duration::ZERO);
+        slot.pace(false, Duration::ZERO);
         assert_eq!(slot.read_max(), READ_BYTES >> 3, "a short reading shows nothing");
-        slot.pace(100, Duration::from_secs(1_000_000));
+        slot.pace(false, Duration::from_secs(1_000_000));
         assert_eq!(slot.read_max(), 256);
     }
 
@@ -199,6 +223,6 @@ mod tests {
     fn a_slot_is_small() {
         // In release builds a socket is its descriptor; with debug assertions it knows its poller too.
         let stream = size_of::<Option<TcpStream>>();
-        assert!(size_of::<Slot>() <= stream + 16, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= stream.next_multiple_of(8) + 24, "{}", size_of::<Slot>());
     }
 }

@@ -1,7 +1,6 @@
 //! The end of a turn: mail to the peers, one write for each connection that has something to say, and
 //! closing.
 
-use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
     handshake::Credentials,
     ids::ConnectionId,
@@ -13,7 +12,8 @@ use dunlin_packet::reason_code::ReasonCode;
 use crate::lobby::reauthentication::Reauthentication;
 
 use super::{
-    connection_io::{READ_BYTES, Reading, Writing},
+    connection_io::READ_BYTES,
+    socket_io::{Reading, Writing},
     turn::{Machine, Turns},
 };
 
@@ -71,14 +71,15 @@ impl<M: Machine> Turns<M> {
     fn write(&mut self, connection: ConnectionId) {
         let Some(slot) = self.connections.open(connection) else { return };
         let pending = self.outbox.pending(connection);
-        if slot.is_write_blocked || pending.is_empty() {
+        if slot.is_write_blocked || (pending.is_empty() && !slot.has_unsent()) {
             return;
         }
-        match slot.write(pending) {
+        match slot.write(pending, &mut self.scratch) {
             Writing::Took(count) => {
                 self.traffic.bytes_sent += count as u64;
-                let is_empty = self.outbox.consume(connection, count);
-                if slot.is_paused && self.outbox.backlog(connection) <= self.around.backlog_max {
+                let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
+                let backlog = self.outbox.backlog(connection) + slot.unsent_len();
+                if slot.is_paused && backlog <= self.around.backlog_max {
                     slot.is_paused = false;
                     if !slot.is_listed {
                         slot.is_listed = true;
@@ -92,7 +93,7 @@ impl<M: Machine> Turns<M> {
                 }
             }
             Writing::Failed(error) => {
-                tracing::debug!(%error, "a connection failed");
+                tracing::debug!(%error, listener = slot.door(), "a connection failed");
                 self.lost(connection, Cause::Failed);
             }
         }
@@ -121,17 +122,21 @@ impl<M: Machine> Turns<M> {
         if slot.is_half_closed {
             return;
         }
+        if !slot.finish(&mut self.scratch) {
+            // The socket is full; when it has taken the farewell, we are here again.
+            return;
+        }
         if slot.half_close().is_err() {
             // It is broken already.
             return self.remove(connection);
         }
-        match slot.read(&mut self.buffer) {
+        match slot.read(&mut self.buffer, READ_BYTES, &mut self.scratch) {
             Reading::End | Reading::Failed(_) => self.remove(connection),
-            Reading::Bytes(count) if (count == READ_BYTES || slot.is_read_closed) && !slot.is_listed => {
+            Reading::Bytes { is_drained, .. } if (!is_drained || slot.is_read_closed) && !slot.is_listed => {
                 slot.is_listed = true;
                 self.ready.push_back(connection);
             }
-            Reading::Bytes(_) | Reading::Nothing => {}
+            Reading::Bytes { .. } | Reading::Nothing => {}
         }
     }
 
@@ -154,10 +159,7 @@ impl<M: Machine> Turns<M> {
         let connection = asked.connection;
         let Some(slot) = self.connections.open(connection) else { return };
         let serial = slot.serial();
-        let (Ok(peer), Ok(listener)) = (slot.stream().peer_addr(), slot.stream().local_addr()) else {
-            return self.lost(connection, Cause::Failed);
-        };
-        let exchange = if asked.is_start { None } else { self.exchanges.remove(&connection) };
+        let exchange = self.exchanges.remove(&connection).unwrap_or_default();
         let credentials = Credentials {
             client_id: asked.client_id,
             user_name: None,
@@ -166,14 +168,11 @@ impl<M: Machine> Turns<M> {
             data: asked.data,
             is_continued: !asked.is_start,
         };
-        let request = Reauthentication {
-            shard: self.shard,
-            connection,
-            serial,
-            question: Question { credentials, peer, listener, is_reauthentication: true },
-            exchange: exchange.unwrap_or_else(Exchange::default),
-        };
-        if self.around.providers.try_send(request).is_err() {
+        let sent = exchange.question_again(credentials).is_some_and(|question| {
+            let request = Reauthentication { shard: self.shard, connection, serial, question, exchange };
+            self.around.providers.try_send(request).is_ok()
+        });
+        if !sent {
             let decision = Decision::Deny(ReasonCode::ServerBusy);
             self.tell(Some(connection), Input::Authenticated { connection, decision });
         }

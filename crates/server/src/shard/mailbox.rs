@@ -17,6 +17,7 @@ use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Decision, Page, Storage},
     output::PageReader,
+    permissions::rule_set::RuleSet,
     routing::{group_mail::GroupMail, mail::Mail},
 };
 use dunlin_protocol::time::Instant;
@@ -51,6 +52,8 @@ pub(crate) struct Contents {
     pub(crate) storage: Vec<StorageNews>,
     /// All shards are restored: time to settle, with the last moment at which the Server is known to have run.
     pub(crate) settle: Option<Instant>,
+    /// New rules, the last ones at the end.
+    pub(crate) rules: Vec<Arc<RuleSet>>,
     /// Whether the Server shuts down.
     pub(crate) is_stopping: bool,
     /// Cost of the letters, in bytes.
@@ -235,6 +238,13 @@ impl Post {
         }
     }
 
+    /// Puts rules in force in all shards.
+    pub(crate) fn change_rules(&self, rules: &Arc<RuleSet>) {
+        for shard in 0..self.shards() {
+            self.post(ShardId(shard), |contents| contents.rules.push(Arc::clone(rules)));
+        }
+    }
+
     /// Tells all shards that the Server shuts down.
     pub(crate) fn stop(&self) {
         for shard in 0..self.shards() {
@@ -312,7 +322,7 @@ fn weight(mail: &Mail) -> usize {
     let messages = match mail {
         Mail::Bundle(bundle) => bundle.size(),
         Mail::Shares(shares) => shares.size(),
-        Mail::Publish(message, _) | Mail::Retain(message, _) => message.size(),
+        Mail::Publish(message, _) | Mail::Retain(message, ..) => message.size(),
         Mail::Retained { messages, .. } => messages.iter().map(|message| message.size() + LETTER_BYTES).sum(),
         Mail::Group(mail) => match &**mail {
             GroupMail::Deliver { message, .. } | GroupMail::Return { message, .. } => message.size(),

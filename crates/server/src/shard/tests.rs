@@ -157,10 +157,13 @@ impl Bench {
         stream.set_nonblocking(true).unwrap();
         let admission = Admission {
             stream,
+            door: 0,
+            passage: None,
             request: Box::new(request()),
             unread: unread.to_vec(),
             seat: self.seats.take().unwrap(),
             permit: None,
+            exchange: None,
         };
         self.post.admit(self.turns.shard, admission);
     }
@@ -209,6 +212,7 @@ fn request() -> ConnectRequest {
         will: None,
         user_name: None,
         permissions: Permissions::default(),
+        valid_for: None,
         authentication: None,
         peer: "test".into(),
     }

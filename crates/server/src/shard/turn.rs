@@ -10,11 +10,12 @@ use std::{
 use dunlin_auth::chain::Exchange;
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, Decision, Input, Storage},
+    input::{Arrival, Cause, Input, Storage},
     output::Outbox,
     routing::mail::Mail,
     shard::Shard,
 };
+use dunlin_net::layer::Scratch;
 use dunlin_protocol::time::Instant;
 use mio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -30,11 +31,12 @@ use crate::{
 
 use super::{
     asking::Traffic,
-    connection_io::{Connections, READ_BYTES, Reading},
+    connection_io::{Connections, READ_BYTES},
     mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
     neighbours::Neighbours,
     poller::{Poller, Ready as ReadySocket, Registrar},
     questions::Questions,
+    socket_io::Reading,
     storage::{Ready, StorageLink},
 };
 
@@ -128,13 +130,15 @@ pub(crate) struct Turns<M> {
     pub(super) drained: Vec<ConnectionId>,
     /// Connections that have been ended, with the time when they are cut at the latest.
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
-    /// What the providers remember of re-authentications under way.
+    /// What the providers remember of Clients that may authenticate again.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
     /// What operators ask.
     pub(super) questions: Questions,
     pub(super) traffic: Traffic,
     /// What is read goes here first, whosever it is.
     pub(super) buffer: Box<[u8]>,
+    /// What TLS and WebSocket need while they read and write.
+    pub(super) scratch: Scratch,
     /// A peer's mailbox was full: all mail waits, and no socket is read.
     pub(super) is_kept_back: bool,
     /// So much waits to become durable that no socket is read.
@@ -179,6 +183,7 @@ impl<M: Machine> Turns<M> {
             questions: Questions::default(),
             traffic: Traffic::default(),
             buffer: vec![0; READ_BYTES].into(),
+            scratch: Scratch::default(),
             is_kept_back: false,
             is_storage_full: false,
             has_storage_failed: false,
@@ -286,6 +291,9 @@ impl<M: Machine> Turns<M> {
         }
         self.settle = self.settle.or(self.inbox.settle.take());
         self.hear_storage();
+        for rules in std::mem::take(&mut self.inbox.rules) {
+            self.tell(None, Input::Rules(rules));
+        }
         self.admissions.extend(self.inbox.admissions.drain(..));
         self.admit_all();
         self.questions.add(self.inbox.questions.drain(..));
@@ -341,17 +349,25 @@ impl<M: Machine> Turns<M> {
     }
 
     fn admit(&mut self, admission: Admission) {
-        let Admission { stream, request, unread, seat, permit: _left } = admission;
+        let Admission { stream, door, passage, request, unread, seat, permit: _left, exchange } = admission;
         if self.stop_at.is_some() {
             return;
         }
-        let connection = self.connections.insert(TcpStream::from_std(stream));
+        let connection = self.connections.insert(TcpStream::from_std(stream), passage, door);
         let slot = self.connections.open(connection).expect("it was just put in");
         if let Err(error) = self.registrar.register(slot.stream(), connection) {
             tracing::error!(%error, peer = %request.peer, "a connection cannot be watched and is closed");
             return self.connections.remove(connection);
         }
+        if slot.is_layered() {
+            // Its end may have come with CONNECT, of which the socket says nothing.
+            slot.is_listed = true;
+            self.ready.push_back(connection);
+        }
         seat.keep();
+        if let Some(exchange) = exchange {
+            self.exchanges.insert(connection, exchange);
+        }
         self.traffic.bytes_received += unread.len() as u64;
         self.outbox.open(connection);
         let mut husk = Husk { request, unread };
@@ -365,10 +381,14 @@ impl<M: Machine> Turns<M> {
     fn read_out(&mut self, connection: ConnectionId) {
         for _ in 0..READ_OUT_TIMES_MAX {
             let Some(slot) = self.connections.open(connection).filter(|slot| !slot.is_ending) else { return };
-            let reading = slot.read(&mut self.buffer);
-            let Reading::Bytes(count) = reading else { return self.read_nothing(connection, reading) };
-            let is_all = count < READ_BYTES && !slot.is_read_closed;
-            self.received(connection, count);
+            let reading = slot.read(&mut self.buffer, READ_BYTES, &mut self.scratch);
+            let Reading::Bytes { count, is_drained } = reading else {
+                return self.read_nothing(connection, reading);
+            };
+            let is_all = is_drained && !slot.is_read_closed;
+            if count > 0 {
+                self.received(connection, count, !is_drained);
+            }
             if is_all {
                 return;
             }
@@ -380,9 +400,7 @@ impl<M: Machine> Turns<M> {
         if self.connections.open_as(connection, serial).is_none_or(|slot| slot.is_ending) {
             return;
         }
-        if matches!(decision, Decision::Challenge(_)) {
-            self.exchanges.insert(connection, exchange);
-        }
+        self.exchanges.insert(connection, exchange);
         self.tell(Some(connection), Input::Authenticated { connection, decision });
     }
 
@@ -429,25 +447,31 @@ impl<M: Machine> Turns<M> {
             return 0;
         }
         let most = slot.read_max();
-        let reading = slot.read(&mut self.buffer[..most]);
-        let Reading::Bytes(count) = reading else {
+        let reading = slot.read(&mut self.buffer, most, &mut self.scratch);
+        if slot.has_unsent() && !slot.is_write_blocked {
+            self.dirty.push(connection);
+        }
+        let Reading::Bytes { count, is_drained } = reading else {
             self.read_nothing(connection, reading);
             return 0;
         };
-        // Less than was asked for means that the socket is empty, unless there is an end behind.
-        if count == most || slot.is_read_closed {
+        if !is_drained || slot.is_read_closed {
             slot.is_listed = true;
             self.ready.push_back(connection);
         }
-        if !slot.is_ending {
-            self.received(connection, count);
+        if count == 0 {
+            // Part of a TLS record, perhaps of a long one, or something of the layers that had an answer.
+            slot.pace(!is_drained, Duration::ZERO);
+            slot.is_paused = slot.unsent_len() > self.around.backlog_max;
+        } else if !slot.is_ending {
+            self.received(connection, count, !is_drained);
         }
         count
     }
 
     fn read_nothing(&mut self, connection: ConnectionId, reading: Reading) {
         match reading {
-            Reading::Bytes(_) | Reading::Nothing => {}
+            Reading::Bytes { .. } | Reading::Nothing => {}
             Reading::End => self.lost(connection, Cause::Closed),
             Reading::Failed(error) => {
                 tracing::debug!(%error, "a connection failed");
@@ -456,8 +480,8 @@ impl<M: Machine> Turns<M> {
         }
     }
 
-    /// Hands what was read to the broker.
-    fn received(&mut self, connection: ConnectionId, count: usize) {
+    /// Hands what was read to the broker; `was_full` if it was all that may be read at once.
+    fn received(&mut self, connection: ConnectionId, count: usize, was_full: bool) {
         self.traffic.bytes_received += count as u64;
         let began = (count >= LOOK_BYTES).then(Monotonic::now);
         let input = Input::Received { connection, bytes: &self.buffer[..count] };
@@ -466,9 +490,9 @@ impl<M: Machine> Turns<M> {
         }
         let Some(slot) = self.connections.open(connection) else { return };
         if let Some(began) = began {
-            slot.pace(count, began.elapsed());
+            slot.pace(was_full, began.elapsed());
         }
-        slot.is_paused = self.outbox.backlog(connection) > self.around.backlog_max;
+        slot.is_paused = self.outbox.backlog(connection) + slot.unsent_len() > self.around.backlog_max;
     }
 
     fn handle_timeout(&mut self) {

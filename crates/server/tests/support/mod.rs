@@ -28,6 +28,7 @@ use dunlin_server::server::Server;
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
 /// A Network Connection and what came on it.
+#[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
     version: ProtocolVersion,

@@ -9,10 +9,10 @@ use std::{
 use dunlin_broker::{
     handshake::{Credentials, Handshake, Step},
     ids::{ConnectionId, ShardId},
-    input::{Arrival, Cause, ConnectRequest, Decision, Input},
+    input::{Arrival, Cause, ConnectRequest, Decision, Input, Terms},
     limits::{Overflow, Settings},
     output::Outbox,
-    permissions::Permissions,
+    permissions::{Permissions, rule_set::RuleSet, subject::Subject},
     records::key::Key,
     routing::{interest::Interest, interests::Interests, mail::Mail},
     shard::Shard,
@@ -21,13 +21,17 @@ use dunlin_broker::{
 use dunlin_packet::{qos::QoS, reason_code::ReasonCode};
 use dunlin_protocol::time::Instant;
 
-use super::play::{Player, Received};
+use super::{
+    play::{Player, Received},
+    rights,
+};
 use crate::disk::{Disk, Report};
 
 /// A Server in memory and the Clients of one conversation.
 pub struct MemoryPlayer {
     now: Instant,
     settings: Arc<Settings>,
+    rules: Arc<RuleSet>,
     shards: Vec<Shard>,
     outboxes: Vec<Outbox>,
     /// Mail by receiver, in the order in which it was sent.
@@ -70,10 +74,11 @@ impl MemoryPlayer {
     /// # Errors
     /// A setting that the broker does not have, or a value that it cannot have.
     pub fn new(shards: u8, is_durable: bool, settings: &[(String, String)]) -> Result<MemoryPlayer, String> {
+        let rules = Arc::new(rights::rule_set(settings)?);
         let settings = Arc::new(Settings { is_durable, ..read_settings(settings)? });
         Ok(MemoryPlayer {
             now: Instant::from_ms(1_700_000_000_000),
-            shards: fresh_shards(shards, &settings),
+            shards: fresh_shards(shards, &settings, &rules),
             outboxes: (0..shards).map(|_| Outbox::new(shards)).collect(),
             mailboxes: (0..shards).map(|_| VecDeque::new()).collect(),
             disk: Disk::default(),
@@ -81,6 +86,7 @@ impl MemoryPlayer {
             names: BTreeMap::new(),
             opened: 0,
             settings,
+            rules,
         })
     }
 
@@ -104,12 +110,18 @@ impl MemoryPlayer {
     }
 
     fn take_step(&mut self, name: &str, step: Step) {
+        let rules = Arc::clone(&self.rules);
         let client = self.client(name);
         let Place::AtTheDoor(handshake) = &mut client.place else { return };
         match step {
             Step::NeedBytes => {}
             Step::Authenticate(credentials) => {
-                let decision = judge(&credentials);
+                let mut decision = judge(&credentials);
+                if let Decision::Grant { permissions, .. } = &mut decision {
+                    let address = core::net::Ipv4Addr::LOCALHOST.into();
+                    let subject = Subject::anonymous(&credentials.client_id, address);
+                    *permissions = Permissions::new(Arc::new(subject), Arc::clone(&rules));
+                }
                 let step = handshake.decide(decision);
                 self.take_step(name, step);
             }
@@ -292,7 +304,7 @@ impl Player for MemoryPlayer {
         self.disk.crash(false);
         self.clients.clear();
         self.names.clear();
-        self.shards = fresh_shards(shards, &self.settings);
+        self.shards = fresh_shards(shards, &self.settings, &self.rules);
         self.outboxes = (0..shards).map(|_| Outbox::new(shards)).collect();
         self.mailboxes = (0..shards).map(|_| VecDeque::new()).collect();
         for (id, (shard, outbox)) in (0..).map(ShardId).zip(self.shards.iter_mut().zip(&mut self.outboxes)) {
@@ -310,9 +322,13 @@ impl Player for MemoryPlayer {
     }
 }
 
-fn fresh_shards(shards: u8, settings: &Arc<Settings>) -> Vec<Shard> {
+fn fresh_shards(shards: u8, settings: &Arc<Settings>, rules: &Arc<RuleSet>) -> Vec<Shard> {
     let interests = Interests::with_seed(Interest::WORDS, shards, 1);
-    let shard = |number| Shard::new(ShardId(number), shards, settings.clone(), &interests);
+    let shard = |number| {
+        let mut shard = Shard::new(ShardId(number), shards, settings.clone(), &interests);
+        shard.put_rules(rules.clone());
+        shard
+    };
     (0..shards).map(shard).collect()
 }
 
@@ -333,7 +349,7 @@ fn judge(credentials: &Credentials) -> Decision {
 fn decide(method: Option<&str>, is_start: bool, data: &[u8]) -> Decision {
     match (method, is_start, data) {
         (None, _, _) | (Some(TEST_METHOD), false, b"3") => {
-            Decision::Grant { permissions: Permissions::default(), data: Vec::new() }
+            Decision::Grant { permissions: Permissions::default(), data: Vec::new(), terms: Terms::default() }
         }
         (Some(TEST_METHOD), true, b"1") => Decision::Challenge(b"2".to_vec()),
         (Some(TEST_METHOD), _, _) => Decision::Deny(ReasonCode::NotAuthorized),
@@ -364,6 +380,9 @@ fn read_settings(written: &[(String, String)]) -> Result<Settings, String> {
             "response_information" => settings.response_information = value.trim_matches('"').to_owned(),
             "queue_messages_max" => settings.queue_messages_max = read(key, value)?,
             "allow_empty_client_id" => settings.allow_empty_client_id = read(key, value)?,
+            "rule" => {}
+            "close_denied_3x" => settings.close_denied_3x = read(key, value)?,
+            "bind_client_id" => settings.bind_client_id = read(key, value)?,
             "close_refused_3x" => settings.close_refused_3x = read(key, value)?,
             "queue_overflow" => {
                 settings.queue_overflow = match value.trim_matches('"') {

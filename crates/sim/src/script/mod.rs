@@ -17,5 +17,6 @@ pub mod packet;
 pub mod packet_text;
 pub mod parser;
 pub mod play;
+pub mod rights;
 pub mod vocabulary;
 pub mod words;

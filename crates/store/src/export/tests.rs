@@ -49,7 +49,8 @@ fn lines_are_readable() {
         r#"{"record":"Fact","name":"alive","value":{"time_ms":1760936591360}}"#,
         r#"{"record":"Fact","name":"later","value":{"base64":"/3g="}}"#,
         r#"{"record":"Session","session":{"client_identifier":"pump \"7\"","slot":"#,
-        r#""session_expiry_interval_s":4294967295,"left_at_ms":5}"#,
+        r#""session_expiry_interval_s":4294967295,"left_at_ms":5,"owner":{"user_name":"ann\n","client_identifier":"pump \"7\"","address":"2001:db8::1","groups":["staff"],"rules":"main","certificate":{"subject":"CN=pump","common_name":"pump","dns_names":["pump.example"],"issuer":"CN=\"ca\"","serial":"01","sha256":"a5a5"#,
+        r#""payload_base64":"/wA="},"set_by":{"user_name""#,
         r#""topic_filter":"a/#","qos":1,"no_local":true,"retain_as_published":false,"retain_handling":2,"subscription_identifier":8}"#,
         r#""will_delay_interval_s":3,"message_expiry_interval_s":4,"message":{"topic_name":"a/ü","qos":2,"retain":true,"#,
         r#""sent":"PUBREL","number":"117000000000000000"}"#,
@@ -57,7 +58,7 @@ fn lines_are_readable() {
         r#""properties":[{"payload_format_indicator":1},{"content_type":"text/x"},{"response_topic":"a/b"},{"correlation_data_base64":"/wA="},{"user_property":["k","v"]},{"user_property":["k",""]}],"payload":"hot\n"}"#,
         r#""payload_base64":"/wA="}"#,
         r#""from_shard":0,"to_shard":1,"number":"3","purpose":"share","shared_subscription":"$share/g/a","message":"#,
-        "{\"record\":\"End\",\"records\":18}\n",
+        "{\"record\":\"End\",\"records\":20}\n",
     ] {
         assert!(text.contains(part), "{part}\nis not in\n{text}");
     }
@@ -70,9 +71,9 @@ fn every_line_is_checked() {
         ("Export", "Session", "line 1: unknown field `format`"),
         ("{\"record\":\"Export\",", "{", "line 1: missing field `record`"),
         ("\"format\":1", "\"format\":2", "use a newer version"),
-        ("\"records\":18", "\"records\":17", "line 20: 17 records are announced, and 18 were there"),
-        ("{\"record\":\"End\",\"records\":18}\n", "", "line 20: the export ends too early"),
-        ("\"records\":18}\n", "\"records\":18}\n{}", "line 21: "),
+        ("\"records\":20", "\"records\":17", "line 22: 17 records are announced, and 20 were there"),
+        ("{\"record\":\"End\",\"records\":20}\n", "", "line 22: the export ends too early"),
+        ("\"records\":20}\n", "\"records\":20}\n{}", "line 23: "),
         ("\"slot\":", "\"slot\":1", "belongs to the slot"),
         ("\"qos\":1,\"no_local\"", "\"qos\":3,\"no_local\"", "`qos` is 0, 1 or 2"),
         ("\"qos\":1,\"retain\":false", "\"qos\":0,\"retain\":false", "`qos` is 1 or 2"),
@@ -87,6 +88,9 @@ fn every_line_is_checked() {
         ("\"name\":\"later\"", "\"name\":\"format\"", "belongs to another folder"),
         ("\"name\":\"later\"", "\"name\":\"import\"", "belongs to another folder"),
         ("\"purpose\":\"publish\"", "\"purpose\":\"share\"", "`shared_subscription` belongs to"),
+        ("\"address\":\"2001:db8::1\"", "\"address\":\"host\"", "`address` is not an address"),
+        ("\"sha256\":\"a5", "\"sha256\":\"x5", "`sha256` is not 64 hexadecimal digits"),
+        ("\"rules\":\"main\"", "\"rules\":\"\"", "`rules` is left out"),
         ("\"to_shard\":1", "\"to_shard\":64", "a shard is 0 to 63"),
     ] {
         let changed = text.replacen(from, to, 1);
@@ -117,5 +121,5 @@ fn damaged_records_are_left_out() {
     store.commit(&mut batch.changes(), true).unwrap();
     let mut out = Vec::new();
     let exported = export(&store, &mut out, &mut |_| {}).unwrap();
-    assert_eq!(exported, Exported { records: 18, damaged: 1, unreadable: 0 });
+    assert_eq!(exported, Exported { records: 20, damaged: 1, unreadable: 0 });
 }

@@ -257,6 +257,7 @@ fn session_fields(session: &Session) -> Vec<(&'static str, String)> {
         ("in flight from it", session.in_flight_from_client.to_string()),
         ("queue", queue(&session.queue)),
         ("dropped", dropped(&session.drops)),
+        ("denied", session.denials.total().to_string()),
         ("Subscriptions", session.subscriptions.to_string()),
     ]);
     if let Some(expires_at_ms) = session.expires_at_ms {

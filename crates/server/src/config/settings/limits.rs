@@ -83,4 +83,41 @@ pub(super) const SETTINGS: &[Setting] = &[
         broker.retained_bytes_max,
         "Topics, Properties and payloads of the Retained Messages of one shard."
     ),
+    integer!(
+        "hashing_threads",
+        0..=1_024,
+        "threads",
+        login.hashing_threads,
+        "Passwords that are hashed at a time; 0 is one less than there are cores, and at least one."
+    ),
+    integer!(
+        "hashing_memory_bytes_max",
+        1_048_576..=1_099_511_627_776,
+        "bytes",
+        login.hashing_memory_bytes_max,
+        "Memory for hashing them; each password of Argon2 takes 46 MiB of it, and waits until they are free."
+    ),
+    integer!(
+        "failed_logins_free",
+        1..=1_000_000,
+        "failures",
+        login.failed_logins_free,
+        "Wrong passwords of one user from one address before the next ones are delayed; for one address, or one user, in \
+         all ten times as many."
+    ),
+    integer!(
+        "failed_login_delay_max_s",
+        0..=86_400,
+        "seconds",
+        login.failed_login_delay_max_s,
+        "Longest time for which they are refused after a wrong one; it begins with a second and doubles. After this time a \
+         failure is forgotten. 0 turns it off."
+    ),
+    integer!(
+        "failed_login_entries_max",
+        1_000..=100_000_000,
+        "entries",
+        login.failed_login_entries_max,
+        "Entries of each of the tables in which failures are counted; beyond it the oldest are forgotten."
+    ),
 ];

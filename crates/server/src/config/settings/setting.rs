@@ -3,7 +3,11 @@
 use dunlin_broker::limits::{OverflowRule, Settings};
 
 use crate::config::{
-    model::{AdminConfig, ListenerConfig, LobbyConfig, LogConfig, ServerConfig, StorageConfig},
+    authentication::{AuthConfig, LoginConfig},
+    model::{
+        AdminConfig, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig,
+        TlsConfig,
+    },
     value::{Kind, Value},
 };
 
@@ -13,13 +17,21 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) server: ServerConfig,
     /// The one that is being read.
     pub(in crate::config) listener: ListenerConfig,
+    /// Its port, if it was given.
+    pub(in crate::config) port: Option<u16>,
     pub(in crate::config) listeners: Vec<ListenerConfig>,
     /// The one that is being read.
     pub(in crate::config) queue: OverflowRule,
     pub(in crate::config) broker: Settings,
     pub(in crate::config) lobby: LobbyConfig,
+    /// The one that is being read.
+    pub(in crate::config) auth: AuthConfig,
+    pub(in crate::config) auths: Vec<AuthConfig>,
+    pub(in crate::config) login: LoginConfig,
+    pub(in crate::config) tls: TlsConfig,
     pub(in crate::config) storage: StorageConfig,
     pub(in crate::config) admin: AdminConfig,
+    pub(in crate::config) rights: RightsConfig,
     pub(in crate::config) log: LogConfig,
 }
 
@@ -35,8 +47,16 @@ pub(in crate::config) struct Table {
 pub(in crate::config) struct List {
     /// Sets the defaults before its keys are read.
     pub(in crate::config) begin: fn(&mut Draft),
-    /// Puts it to the others.
-    pub(in crate::config) end: fn(&mut Draft),
+    /// Puts it to the others, or says why its keys do not go together.
+    pub(in crate::config) end: fn(&mut Draft) -> Result<(), Objection>,
+}
+
+/// Why the keys of one table do not go together.
+pub(in crate::config) struct Objection {
+    /// The key at which it is shown; the table if it has no such key.
+    pub(in crate::config) key: &'static str,
+    pub(in crate::config) found: String,
+    pub(in crate::config) expected: String,
 }
 
 /// One key of one table.
@@ -108,6 +128,31 @@ pub(super) fn plain(value: &impl ToString) -> String {
 /// In quotes.
 pub(super) fn quoted(value: &impl ToString) -> String {
     format!("\"{}\"", value.to_string())
+}
+
+/// In quotes, in brackets.
+pub(super) fn listed<T: ToString>(values: &[T]) -> String {
+    format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+/// What does not go together, at one of the keys.
+pub(super) fn object(key: &'static str, found: &str, expected: &str) -> Result<(), Objection> {
+    Err(Objection { key, found: found.to_owned(), expected: expected.to_owned() })
+}
+
+/// As it stands, or these words.
+pub(super) fn shown_or<T: ToString>(otherwise: &str, value: &Option<T>) -> String {
+    value.as_ref().map_or(otherwise.to_owned(), plain)
+}
+
+/// In quotes, or `none`.
+pub(super) fn shown_path(path: &Option<std::path::PathBuf>) -> String {
+    quoted_or_none(&path.as_ref().map(|path| path.display()))
+}
+
+/// In quotes, or `none`.
+pub(super) fn quoted_or_none<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or("none".to_owned(), quoted)
 }
 
 /// In quotes, or `all`.
