@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use dunlin_auth::rights::{acl_file::read_acl_file, error::RulesError, rules_file::read_rules_file};
+use dunlin_auth::rights::{
+    acl_file::read_acl_file, error::RulesError, rulebook::Rulebook, rules_file::read_rules_file,
+};
 use dunlin_broker::permissions::{
     Permissions,
     rule_set::{RuleSet, Users},
@@ -14,7 +16,7 @@ use dunlin_packet::{
     topic::{filter::TopicFilter, name::TopicName},
 };
 
-use crate::config::model::RightsConfig;
+use crate::{config::model::RightsConfig, shard::mailbox::Post};
 
 /// The name of the rules in all that is kept.
 const NAME: &str = "main";
@@ -42,6 +44,25 @@ pub fn read(config: &RightsConfig, users: Option<Users>) -> Result<Arc<RuleSet>,
         (Some(_), Some(_)) => return Err(RightsError::TwoFiles),
     };
     Ok(Arc::new(rules.with_users(users.map(Arc::new))))
+}
+
+/// Reads the rules again and puts them in force, for these users.
+///
+/// # Errors
+/// Each [`RightsError`]; then those that were in force stay.
+pub(crate) fn put_in_force(
+    config: &RightsConfig,
+    users: Option<Users>,
+    rulebook: &Rulebook,
+    post: &Post,
+) -> Result<(), RightsError> {
+    let rules =
+        read(config, users).inspect_err(|error| tracing::error!(%error, "the rules stay as they were"))?;
+    tracing::info!(rules = rules.len(), "new rules are in force");
+    // First for those who come, then for those who are there: nobody slips through in between.
+    rulebook.swap(Arc::clone(&rules));
+    post.change_rules(&rules);
+    Ok(())
 }
 
 /// Who wants to do something, for [`explain`].
