@@ -23,11 +23,23 @@ pub mod who;
 
 /// The rights of one Client: who it is, and the rules that are about it. Without rules everything is allowed but
 /// publishing to `$SYS`, and to find that out costs a look at one flag.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Permissions {
     subject: Arc<Subject>,
     rules: Arc<RuleSet>,
     selection: Selection,
+}
+
+thread_local! {
+    /// Nobody in particular, whom nothing limits: shared by all who need nothing else.
+    static FREE: Permissions = Permissions::new(Arc::default(), Arc::default());
+}
+
+impl Default for Permissions {
+    /// Those of a Client of whom nothing is known, without rules.
+    fn default() -> Self {
+        FREE.with(Self::clone)
+    }
 }
 
 impl Permissions {

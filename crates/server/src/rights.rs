@@ -16,7 +16,7 @@ use dunlin_packet::{
     topic::{filter::TopicFilter, name::TopicName},
 };
 
-use crate::{config::model::RightsConfig, lobby::desk::Desk};
+use crate::{config::model::RightsConfig, shard::mailbox::Post};
 
 /// The name of the rules in all that is kept.
 const NAME: &str = "main";
@@ -46,22 +46,22 @@ pub fn read(config: &RightsConfig, users: Option<Users>) -> Result<Arc<RuleSet>,
     Ok(Arc::new(rules.with_users(users.map(Arc::new))))
 }
 
-/// Reads the rules and puts them in force, for the users that there are now.
+/// Reads the rules again and puts them in force, for these users.
 ///
 /// # Errors
-/// Each [`RightsError`], of which the log is told; then those that were in force stay.
+/// Each [`RightsError`]; then those that were in force stay.
 pub(crate) fn put_in_force(
     config: &RightsConfig,
+    users: Option<Users>,
     rulebook: &Rulebook,
-    desk: &Desk,
+    post: &Post,
 ) -> Result<(), RightsError> {
-    let rules = read(config, desk.chains.users()).inspect_err(|error| {
-        tracing::error!(%error, "the rules stay as they were");
-    })?;
+    let rules =
+        read(config, users).inspect_err(|error| tracing::error!(%error, "the rules stay as they were"))?;
     tracing::info!(rules = rules.len(), "new rules are in force");
     // First for those who come, then for those who are there: nobody slips through in between.
     rulebook.swap(Arc::clone(&rules));
-    desk.post.change_rules(&rules);
+    post.change_rules(&rules);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use dunlin_net::tls::error::FileError;
 use dunlin_store::{store::StoreError, writer::statistics::Statistics};
+use mio::Waker;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Notify, mpsc, watch},
@@ -149,13 +150,10 @@ impl Server {
         let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         let count = shard_count(config.server.shards);
-        let pollers: Vec<_> = (0..count)
-            .map(|_| Poller::new())
-            .collect::<Result<_, _>>()
-            .map_err(|source| StartError::Resources { what: "a poller", source })?;
+        let pollers = pollers(count)?;
         let post = Arc::new(Post::new(pollers.iter().map(|(_, waker)| Arc::clone(waker))));
-        let settings = Settings { is_durable: !config.storage.is_memory_only, ..config.broker.clone() };
-        let settings = Arc::new(settings);
+        let is_durable = !config.storage.is_memory_only;
+        let settings = Arc::new(Settings { is_durable, ..config.broker.clone() });
         let (storage, last_run) = start_storage(config, count, &settings, &post)?;
         let (startup, ready) = std::sync::mpsc::channel();
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
@@ -192,19 +190,19 @@ impl Server {
         server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
-        server.begin_routine();
+        server.begin_chores(config);
         server.open_admin_door(config, began)?;
         server.publish_sys_topics(config, began);
         server.open_doors(sockets)?;
-        server.mind_certificates(&config.tls);
         Ok(server)
     }
 
-    /// What is done now and then, as long as the Server runs.
-    fn begin_routine(&self) {
+    /// What is done now and then as long as the Server runs.
+    fn begin_chores(&self, config: &Config) {
         self.note_alive_now_and_then();
         self.mind_users();
         self.give_memory_back_now_and_then();
+        self.mind_certificates(&config.tls);
     }
 
     fn start_shards(
@@ -282,7 +280,8 @@ impl Server {
             (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
         let chains = Arc::clone(&self.desk.chains);
         // The log is told of errors there.
-        let on_change = move || drop(rights::put_in_force(&rights, &rulebook, &desk));
+        let on_change =
+            move || drop(rights::put_in_force(&rights, desk.chains.users(), &rulebook, &desk.post));
         self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
@@ -412,7 +411,7 @@ impl Server {
     /// # Errors
     /// If they cannot be used; then those that were in force stay.
     pub fn reload_rights(&self) -> Result<(), RightsError> {
-        rights::put_in_force(&self.rights, &self.rulebook, &self.desk)
+        rights::put_in_force(&self.rights, self.desk.chains.users(), &self.rulebook, &self.desk.post)
     }
 
     /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
@@ -507,6 +506,12 @@ fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError>
 fn listener_place(config: &Config, socket: &BoundSocket) -> ListenerPlace {
     let ListenerConfig { name, kind, .. } = &config.listeners[socket.number()];
     ListenerPlace { name: name.clone(), kind: *kind, place: socket.place().clone() }
+}
+
+/// One poller for each shard, with what wakes it.
+fn pollers(count: u8) -> Result<Vec<(Poller, Arc<Waker>)>, StartError> {
+    let pollers = (0..count).map(|_| Poller::new()).collect::<Result<_, _>>();
+    pollers.map_err(|source| StartError::Resources { what: "a poller", source })
 }
 
 /// Opens the store, if there is to be one, and starts its writer.

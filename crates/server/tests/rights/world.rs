@@ -125,7 +125,7 @@ impl World {
         config.rights.rules_file = Some(file.clone());
         let chain = Chain::new(vec![Box::new(List(Arc::clone(&users)))]);
         let server = in_process::start_with(config, chain).unwrap();
-        let mut watcher = enter(&server, "root", "watcher", KEPT).unwrap();
+        let mut watcher = enter(&server, "root", "watcher", Way { clean_start: true, ..KEPT }).unwrap();
         watcher.subscribe("t/#", QoS::AtLeastOnce);
         watcher.subscribe("base/#", QoS::AtLeastOnce);
         Self { server, watcher, users, rules: file, folder }
