@@ -90,6 +90,7 @@ impl Bench {
             will: None,
             user_name: None,
             permissions: Permissions::default(),
+            valid_for: None,
             authentication: None,
             peer: "a test".into(),
         };
