@@ -20,13 +20,13 @@ pub struct Message(ThinArc<Header, u8>);
 struct Header {
     publisher: u64,
     expires_at_ms: u64,
-    topic_start: u32,
+    /// The Properties end where it starts.
+    payload_start: u32,
+    properties_len: u32,
     topic_len: u16,
+    topic_start: u8,
     qos: QoS,
     retain: bool,
-    properties_start: u32,
-    properties_len: u32,
-    payload_start: u32,
 }
 
 /// What a [`Message`] says beside topic, Properties and payload.
@@ -58,14 +58,14 @@ impl Message {
         let header = Header {
             publisher: facts.publisher,
             expires_at_ms: facts.expires_at.map_or(0, Instant::as_ms),
-            topic_start: layout.topic.start,
+            payload_start: layout.payload_start,
+            properties_len: layout.properties.len,
             topic_len: layout.topic.len as u16,
+            topic_start: layout.topic.start as u8,
             qos: facts.qos,
             retain: facts.retain,
-            properties_start: layout.properties.start,
-            properties_len: layout.properties.len,
-            payload_start: layout.payload_start,
         };
+        debug_assert!(layout.topic.start < 256 && layout.properties.end() == layout.payload_start);
         Self(ThinArc::from_header_and_slice(header, body))
     }
 
@@ -82,17 +82,15 @@ impl Message {
         body.extend_from_slice(topic);
         body.extend_from_slice(properties);
         body.extend_from_slice(payload);
-        let properties_start = topic.len() as u32;
         let header = Header {
             publisher: facts.publisher,
             expires_at_ms: facts.expires_at.map_or(0, Instant::as_ms),
-            topic_start: 0,
+            payload_start: (topic.len() + properties.len()) as u32,
+            properties_len: properties.len() as u32,
             topic_len: topic.len() as u16,
+            topic_start: 0,
             qos: facts.qos,
             retain: facts.retain,
-            properties_start,
-            properties_len: properties.len() as u32,
-            payload_start: properties_start + properties.len() as u32,
         };
         Self(ThinArc::from_header_and_slice(header, &body))
     }
@@ -106,17 +104,15 @@ impl Message {
         facts: MessageFacts,
     ) -> Self {
         let topic_len = topic_name.as_str().len();
-        let properties_start = (topic_len + RECORD_GAP) as u32;
         let header = Header {
             publisher: facts.publisher,
             expires_at_ms: facts.expires_at.map_or(0, Instant::as_ms),
-            topic_start: 0,
+            payload_start: (topic_len + RECORD_GAP + properties.len()) as u32,
+            properties_len: properties.len() as u32,
             topic_len: topic_len as u16,
+            topic_start: 0,
             qos: facts.qos,
             retain: facts.retain,
-            properties_start,
-            properties_len: properties.len() as u32,
-            payload_start: properties_start + properties.len() as u32,
         };
         Self(ThinArc::from_header_and_slice(header, body))
     }
@@ -134,13 +130,14 @@ impl Message {
 
     fn topic_bytes(&self) -> &[u8] {
         let header = &self.0.header.header;
-        self.bytes(header.topic_start, u32::from(header.topic_len))
+        self.bytes(u32::from(header.topic_start), u32::from(header.topic_len))
     }
 
     /// The encoded Properties that are forwarded unaltered.
     #[must_use]
     pub fn properties(&self) -> &[u8] {
-        self.bytes(self.0.header.header.properties_start, self.0.header.header.properties_len)
+        let header = &self.0.header.header;
+        self.bytes(header.payload_start - header.properties_len, header.properties_len)
     }
 
     /// The payload.

@@ -59,7 +59,10 @@ pub(crate) struct Delivery {
 }
 
 /// Whether and how a delivery stands in the records.
+///
+/// It lies closer than a `u64` would by itself: there is one for each message that waits.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(Rust, packed(4))]
 pub(crate) struct Filed {
     /// Its place in the Session's queue; 0 if it has no record.
     pub(crate) number: u64,
