@@ -77,7 +77,7 @@ fn keep_or_compare(
         kept.take(measured);
         fs::create_dir_all(root.join("docs/perf")).context("making docs/perf")?;
         kept.write(&file)?;
-        println!("perf: kept in {}", file.display());
+        println!("perf: kept in docs/perf/kept.json");
         return Ok(());
     }
     match kept {

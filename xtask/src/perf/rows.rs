@@ -88,13 +88,13 @@ pub(super) const ROWS: [Row; 14] = [
     Row {
         name: "match-1k",
         words: "match among 1,000 filters",
-        arguments: "match -n 1000 -s 16 -d 1.5 --warm-up 0.5",
+        arguments: "match -n 1000 --subscribers 211 -s 16 -d 1.5 --warm-up 0.5",
         figures: &[figure("CPU a message", Source::Key(PUBLISH), Unit::Time, 3.0)],
     },
     Row {
         name: "match-1m",
         words: "match among 1,000,000 filters",
-        arguments: "match -n 1000000 -s 16 -d 1.5 --warm-up 0.5",
+        arguments: "match -n 1000000 --subscribers 211 -s 16 -d 1.5 --warm-up 0.5",
         figures: &[
             figure("CPU a message", Source::Key(PUBLISH), Unit::Time, 4.5),
             figure("memory a Subscription", Source::GrowthFor(1e6), Unit::Bytes, 160.0),
