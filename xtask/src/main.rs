@@ -1,7 +1,8 @@
-//! The house checks: `cargo xtask tidy` and `cargo xtask clauses`.
+//! The house checks: `cargo xtask tidy` and `cargo xtask clauses`; by hand, `cargo xtask perf`.
 
 mod clauses;
 mod finding;
+mod perf;
 mod project;
 mod rust_file;
 mod tidy;
@@ -19,7 +20,9 @@ usage: cargo xtask <check>
 
   tidy              floors, import loops, sizes, forbidden calls, names, words
   clauses           compares the tags in the sources with spec/clauses.toml, writes docs/CONFORMANCE.md
-  clauses --check   the same, but writes nothing: fails on a gap or if docs/CONFORMANCE.md is out of date";
+  clauses --check   the same, but writes nothing: fails on a gap or if docs/CONFORMANCE.md is out of date
+  perf [--runs N] [--only ROW,..] [--with-mosquitto] [--keep]
+                    measures Dunlin in multiples of a relay and compares with docs/perf/kept.json; --keep writes that";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         ["tidy"] => run_tidy(),
         ["clauses"] => run_clauses(clauses::Mode::Write),
         ["clauses", "--check"] => run_clauses(clauses::Mode::Check),
+        ["perf", options @ ..] => root().and_then(|root| perf::run(options, &root)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

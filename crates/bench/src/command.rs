@@ -13,6 +13,7 @@ use crate::exchange;
 use crate::failure::Failure;
 use crate::keeping::{self, Phase, RetainedPlan};
 use crate::listening;
+use crate::relay;
 use crate::settings::{Messages, Times};
 use crate::topology::Topology;
 
@@ -77,6 +78,19 @@ enum Command {
     /// Pairs at a fixed rate: latency from the time a message was to be sent
     #[command(disable_help_flag = true)]
     Latency(PairArgs),
+    /// No load: a relay without a protocol, the floor to measure Servers against (127.0.0.1 only)
+    #[command(disable_help_flag = true)]
+    Relay(RelayArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+struct RelayArgs {
+    /// Prints this help.
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// TCP port of 127.0.0.1; 0 for any free one
+    #[arg(short, long, value_name = "PORT", default_value_t = 1883)]
+    port: u16,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -319,6 +333,7 @@ impl Command {
             Self::Conn(args) => args.run(),
             Self::Pair(args) => args.run("pair", 0.0),
             Self::Latency(args) => args.run("latency", LATENCY_RATE),
+            Self::Relay(args) => relay::run(args.port),
             Self::FanIn(args) => args.all.all_to_all("fan-in", args.publishers, args.subscribers),
             Self::FanOut(args) => args.all.all_to_all("fan-out", args.publishers, args.subscribers),
             Self::Shared(args) => {
@@ -471,6 +486,12 @@ mod tests {
             assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp, "{command}");
             Cli::try_parse_from(["bench", command, "-h", "example.org", "-p", "1884", "-V", "5"]).unwrap();
         }
+    }
+
+    #[test]
+    fn the_relay_has_a_port_and_no_host() {
+        assert!(Cli::try_parse_from(["bench", "relay", "-p", "0"]).is_ok());
+        assert!(Cli::try_parse_from(["bench", "relay", "-h", "0.0.0.0"]).is_err());
     }
 
     #[test]

@@ -133,6 +133,8 @@ impl Context {
                 watched.server_before.as_ref().unwrap_or(begin),
                 watched.server_after.as_ref().unwrap_or(end),
             );
+            // While all Subscriptions are there.
+            report.bytes("broker_rss_measured", "", end.resident as f64);
         }
     }
 

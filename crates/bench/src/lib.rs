@@ -30,6 +30,7 @@ mod process;
 mod progress;
 mod publisher;
 mod reactor;
+mod relay;
 mod report;
 mod settings;
 mod shared;

@@ -152,6 +152,12 @@ pub(crate) fn make_room_for(connections: usize) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot raise the limit of open files to {needed}: {error}")))
 }
 
+/// Makes room for as many open files as this user may have. Where that is not granted, what there is has to do.
+pub(crate) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+}
+
 /// The soft limit that `connections` need, if it is to be raised. No limit is `None`.
 fn room_for(connections: usize, soft: Option<u64>, hard: Option<u64>) -> Result<Option<u64>, Failure> {
     let needed = connections as u64 + FILES_BESIDE;

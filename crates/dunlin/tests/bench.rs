@@ -138,6 +138,39 @@ fn messages_are_exchanged_through_mosquitto() {
     all_exchanges(Mosquitto::start("max_inflight_messages 1000\nmax_queued_messages 100000").port);
 }
 
+/// `dunlin bench relay` on a free port.
+fn start_relay() -> (Program, u16) {
+    let mut relay = dunlin(&["bench", "relay", "-p", "0"]);
+    let line = relay.await_line("its address", |line| line.starts_with("relaying at mqtt://127.0.0.1:"));
+    let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+    (relay, port.expect("the relay says its port"))
+}
+
+#[test]
+fn messages_are_exchanged_through_the_relay() {
+    let (_relay, port) = start_relay();
+    exchange(port, "pair", 1.0);
+    exchange(port, "pair -q 1 -V 5 --topics 3", 1.0);
+    exchange(port, "pair -q 2 -w 10 -n 3 -V 3.1 -s 16", 1.0);
+    exchange(port, "pair -s 200000 -w 2 -n 2 -q 1 --threads 2", 1.0);
+    exchange(port, "fan-out -n 100 -w 4", 100.0);
+    exchange(port, "fan-in -n 50 -w 4", 1.0);
+    exchange(port, "shared -n 20 --members 5 -w 4", 1.0);
+    let figures = bench(port, "conn -n 100 -d 0.2 --ping-every 0.1 --storms 1 -t x/%i");
+    assert_eq!(figures["connections"], 100);
+    assert!(number(&figures, "pings") >= 100.0, "{figures}");
+}
+
+#[test]
+fn the_relay_closes_what_it_cannot_pass_on() {
+    let (_relay, port) = start_relay();
+    let figures = bench_with_code(port, "pair -n 1 -s 2000000 -w 1", 20);
+    assert!(figures["problems"].to_string().contains("closed by the Server"), "{figures}");
+    exchange(port, "pair -n 1", 1.0);
+    let taken = dunlin(&["bench", "relay", "-p", &port.to_string()]).await_exit().assert_code(1).errors();
+    assert!(taken.contains("cannot listen on 127.0.0.1:"), "{taken}");
+}
+
 /// What the Server keeps: each message once.
 fn all_kept(port: u16) {
     let retained = bench(port, "retained -n 500 --publishers 5 --subscribers 2 --threads 2");
