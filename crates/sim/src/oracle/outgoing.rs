@@ -191,8 +191,12 @@ impl Oracle {
             }
             return self.check_release_code(link, ack, owed.is_known);
         }
-        if self.sessions[number].find_in_flight(packet_id).is_none() && self.may_be_unsent(number) {
-            self.sessions[number].unsent_releases += 1;
+        if self.sessions[number].find_in_flight(packet_id).is_none() && self.may_be_unsent(number, packet_id)
+        {
+            let releases = &mut self.sessions[number].unsent_releases;
+            if !releases.contains(&packet_id) {
+                releases.push(packet_id);
+            }
             self.tally.count("messages released unsent");
             return self.check_release_code(link, ack, true);
         }
@@ -219,12 +223,16 @@ impl Oracle {
 
     /// Whether another message with QoS 2 may have been released that was never sent: it was held back until it was durable,
     /// the Server no longer knows that it was not sent, and it is too large for the Client on this or an earlier
-    /// connection. There may be as many of them as there are messages that were too large at some time.
-    fn may_be_unsent(&self, number: usize) -> bool {
+    /// connection. There may be as many of them as there are messages that were too large at some time; each PUBREL comes
+    /// again on the next connection until it is answered.
+    fn may_be_unsent(&self, number: usize, packet_id: PacketId) -> bool {
         let session = &self.sessions[number];
         let smallest = session.sizes.iter().map(|&(_, maximum)| maximum).min().unwrap_or(u32::MAX);
         if !self.settings.is_durable || !session.is_kept() || smallest == u32::MAX {
             return false;
+        }
+        if session.unsent_releases.contains(&packet_id) {
+            return true;
         }
         let ids = session.timeline.latest().len() + 1;
         let is_too_large = |accept: &&Accept| {
@@ -237,7 +245,8 @@ impl Oracle {
                 || session.replays.iter().any(|replay| matches(&replay.filter, &accept.topic))
         };
         let accepts = (0..self.messages.len()).map(|number| self.messages.get(number));
-        accepts.filter(is_too_large).filter(|accept| is_for_it(accept)).count() > session.unsent_releases
+        accepts.filter(is_too_large).filter(|accept| is_for_it(accept)).count()
+            > session.unsent_releases.len()
     }
 
     /// The Session of a Client changes for good: no crash may take that back.

@@ -72,8 +72,8 @@ pub struct Session {
     pub is_lost: bool,
     /// What its Client was last told about an exchange with QoS 2.
     pub promised: Option<Promised>,
-    /// How many messages were released that were never sent.
-    pub unsent_releases: usize,
+    /// Identifiers of messages that were released and never sent.
+    pub unsent_releases: Vec<PacketId>,
 }
 
 /// PUBREC, PUBREL or PUBCOMP: what it says is to be true for ever.
@@ -231,7 +231,7 @@ impl Session {
             ghosts: Vec::new(),
             is_lost: false,
             promised: None,
-            unsent_releases: 0,
+            unsent_releases: Vec::new(),
         }
     }
 
