@@ -33,9 +33,9 @@ fn qos_1_packet(packet_id: u8, payload: &str) -> Vec<u8> {
     packet(PUBLISH | 0b10, &body)
 }
 
-/// A Server on a disk of ours, with the Session of `sub`, which is away, and four messages that were acknowledged.
-fn server_with_four_messages() -> (Server, Disk, Raw) {
-    let mut server = Server::prepare(&Options { shards: 2, ..Options::default() });
+/// A Server on a disk of ours, with the Session of `sub`, which is away.
+fn server_with_sub_away(config: Option<String>) -> (Server, Disk) {
+    let mut server = Server::prepare(&Options { shards: 2, config, ..Options::default() });
     let disk = Disk::new(server.folder());
     server.set_environment(disk.environment());
     server.start_again();
@@ -47,6 +47,12 @@ fn server_with_four_messages() -> (Server, Disk, Raw) {
     assert!(matches!(sub.next_within(WAIT), Came::Packet(SUBACK, _)), "sub is subscribed");
     sub.send(&packet(DISCONNECT, &[]));
     sub.await_close(WAIT, "after DISCONNECT");
+    (server, disk)
+}
+
+/// The same, and four messages that were acknowledged.
+fn server_with_four_messages() -> (Server, Disk, Raw) {
+    let (server, disk) = server_with_sub_away(None);
     let (mut publisher, _) = connect_kept(&server, "pub");
     for number in 1..=4 {
         publisher.send(&qos_1_packet(number, &format!("message {number}")));
@@ -152,19 +158,7 @@ fn take_numbers(server: &Server, end: u32) -> (Vec<u32>, Option<u8>) {
 fn a_queue_that_cannot_be_read_comes_later() {
     let config =
         "mqtt.queue_memory_bytes_max = 65536\n[storage]\nmemtable_bytes = 1048576\ncache_bytes = 1048576\n";
-    let config = Some(config.to_owned());
-    let mut server = Server::prepare(&Options { shards: 2, config, ..Options::default() });
-    let disk = Disk::new(server.folder());
-    server.set_environment(disk.environment());
-    server.start_again();
-    let (mut sub, _) = connect_kept(&server, "sub");
-    let mut body = vec![0, 1, 0];
-    text(&mut body, "durable");
-    body.push(1);
-    sub.send(&packet(SUBSCRIBE, &body));
-    assert!(matches!(sub.next_within(WAIT), Came::Packet(SUBACK, _)), "sub is subscribed");
-    sub.send(&packet(DISCONNECT, &[]));
-    sub.await_close(WAIT, "after DISCONNECT");
+    let (mut server, disk) = server_with_sub_away(Some(config.to_owned()));
     let (mut publisher, _) = connect_kept(&server, "pub");
     for number in 1..=2_000 {
         publisher.send(&qos_1_packet(1, &format!("{number:.<4096}")));

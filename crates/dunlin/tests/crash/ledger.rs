@@ -269,13 +269,19 @@ impl Ledger {
         }
         if times == 1 && self.books[book].group.is_none() {
             let last = self.books[book].last.insert(key, number).unwrap_or(0);
-            // What was not acknowledged and came again from its publisher was received after what came in between, and for a
-            // Session that was not there the first time this is the first time. (4.6)
-            if last > number && sends == 1 {
+            // A message that its publisher sends again is received behind what it has sent in between (4.6). That shows in a
+            // Session that did not subscribe for certain when the message was sent first, and in no other.
+            if last > number && (sends == 1 || self.must_have_met(book, number)) {
                 self.fault(&format!("{name} got message {last} before"), Some(number));
             }
         }
         self.check_wanted(book, number, qos);
+    }
+
+    /// Whether a Session subscribed for certain to the message when it was sent first.
+    fn must_have_met(&self, book: usize, number: u64) -> bool {
+        let Some(message) = self.message(number) else { return false };
+        self.books[book].spans.iter().any(|span| span.must_match(message, message.sent))
     }
 
     /// What came to a Session may come once more, as if for the first time.
