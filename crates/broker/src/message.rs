@@ -128,11 +128,6 @@ impl Message {
         TopicName::parse(self.topic()).expect("it came from a Topic Name")
     }
 
-    fn topic_bytes(&self) -> &[u8] {
-        let header = &self.0.header.header;
-        self.bytes(u32::from(header.topic_start), u32::from(header.topic_len))
-    }
-
     /// The encoded Properties that are forwarded unaltered.
     #[must_use]
     pub fn properties(&self) -> &[u8] {
@@ -229,5 +224,10 @@ impl Message {
 impl HasTopic for Message {
     fn topic(&self) -> &str {
         std::str::from_utf8(self.topic_bytes()).expect("it came from a Topic Name")
+    }
+
+    fn topic_bytes(&self) -> &[u8] {
+        let header = &self.0.header.header;
+        self.bytes(u32::from(header.topic_start), u32::from(header.topic_len))
     }
 }

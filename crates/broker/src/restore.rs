@@ -10,14 +10,15 @@ use crate::{
     publication::Publication,
     records::{
         content::{
-            BodyContent, InFlightState, MessageContent, Outline, SessionContent, TransitContent, WillContent,
+            BodyContent, InFlightState, MessageContent, Outline, RetainedContent, SessionContent,
+            TransitContent, WillContent,
         },
         key::{Key, Owner, kind},
         record::{Record, RecordError},
     },
     reply::write_disconnect,
     restoring::{Flight, Orphan, Restoring, Transit, TransitOf},
-    rights::publishers::Kept,
+    rights::publishers::{Kept, PublisherId},
     routing::group_mail::{GroupMail, GroupName},
     sessions::{
         paging::delivery_from,
@@ -64,10 +65,18 @@ impl Shard {
         find_body: &mut FindBody<'_>,
         out: &mut Outbox,
     ) -> Result<(), RecordError> {
-        if let Some(Key::Message(owner, number)) = Key::decode(key)
-            && self.state.restore_to_tail(owner, number, || Outline::read(key, value))?
-        {
-            return Ok(());
+        match key.first() {
+            Some(&kind::MESSAGE) => {
+                if let Some(Key::Message(owner, number)) = Key::decode(key)
+                    && self.state.restore_to_tail(owner, number, || Outline::read(key, value))?
+                {
+                    return Ok(());
+                }
+            }
+            Some(&kind::RETAINED) => {
+                return self.state.restore_retained(RetainedContent::read(key, value)?);
+            }
+            _ => {}
         }
         self.state.restore(Record::decode(key, value)?, find_body, out);
         Ok(())
@@ -89,7 +98,8 @@ impl Shard {
 impl State {
     fn restore(&mut self, record: Record<'_>, find_body: &mut FindBody<'_>, out: &mut Outbox) {
         match record {
-            Record::Fact { .. } | Record::Body(..) => {}
+            // Retained Messages have a shorter way.
+            Record::Fact { .. } | Record::Body(..) | Record::Retained(..) => {}
             Record::Session(owner, content) => self.restore_session(owner, &content),
             Record::Subscription(owner, filter, subscription) => match self.restored_index(owner) {
                 Some(index) => self.restore_subscription(index, filter, subscription),
@@ -109,12 +119,6 @@ impl State {
                 Some(index) => self.sessions[index].inbound.restore(packet_id),
                 None => out.batch.delete_record(Key::Received(owner, packet_id)),
             },
-            Record::Retained(_, message, publisher) => {
-                self.retained_bytes += message.size() as u64;
-                let kept = Kept { message: message.clone(), publisher: self.publishers.add(publisher) };
-                let old = self.retained.load(message.topic_name(), kept);
-                self.forget_retained(old);
-            }
             Record::Transit { from, number, .. } if from == self.id => self.filing.note_number(number),
             Record::Transit { from, number, content, .. } => {
                 let content = match content {
@@ -171,6 +175,30 @@ impl State {
         }
         self.add_kept(filter, self.sessions[index].was_kept, &subscription);
         self.sessions[index].filters.push(added.filter_id);
+    }
+
+    fn restore_retained(&mut self, content: RetainedContent<'_>) -> Result<(), RecordError> {
+        let RetainedContent { message, publisher } = content;
+        let publisher = self.restored_publisher(publisher)?;
+        self.retained_bytes += message.size() as u64;
+        let old = self.retained.load(Kept { message, publisher });
+        self.forget_retained(old);
+        Ok(())
+    }
+
+    fn restored_publisher(&mut self, publisher: Option<&[u8]>) -> Result<PublisherId, RecordError> {
+        let Some(bytes) = publisher else { return Ok(self.publishers.add(None)) };
+        if let Some((before, id)) = &self.restoring().publisher
+            && **before == *bytes
+        {
+            let id = *id;
+            self.publishers.add_again(id);
+            return Ok(id);
+        }
+        let identity = RetainedContent::read_publisher(bytes).ok_or(RecordError::Content)?;
+        let id = self.publishers.add(Some(identity));
+        self.restoring().publisher = Some((bytes.into(), id));
+        Ok(id)
     }
 
     fn restore_in_flight(

@@ -6,7 +6,8 @@ use foldhash::HashMap;
 
 use crate::{
     ids::ShardId, message::Message, permissions::identity::Identity, records::key::Owner,
-    routing::group_mail::GroupName, sessions::queue::Delivery, topics::ids::SessionIndex,
+    rights::publishers::PublisherId, routing::group_mail::GroupName, sessions::queue::Delivery,
+    topics::ids::SessionIndex,
 };
 
 /// What is known only while records are put back.
@@ -20,6 +21,8 @@ pub(crate) struct Restoring {
     /// Messages whose Sessions are gone.
     pub(crate) orphans: Vec<Orphan>,
     pub(crate) transits: Vec<Transit>,
+    /// Who set the Retained Message before: often the next one, too.
+    pub(crate) publisher: Option<(Box<[u8]>, PublisherId)>,
 }
 
 /// A message or PUBREL that was in flight.

@@ -17,6 +17,11 @@ mod step;
 pub trait HasTopic {
     /// The text of the Topic Name; the same one as long as the message lives.
     fn topic(&self) -> &str;
+
+    /// Its bytes.
+    fn topic_bytes(&self) -> &[u8] {
+        self.topic().as_bytes()
+    }
 }
 
 /// The Retained Messages of one shard, at most one for each Topic Name.
@@ -57,15 +62,16 @@ impl<M: HasTopic> Retained<M> {
     /// Keeps `message`, which was published to `name`, and gives back the one that it replaces
     /// [MQTT-3.3.1-5].
     pub fn keep(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
-        let old = self.load(name, message);
+        debug_assert_eq!(name.as_str(), message.topic());
+        let old = self.load(message);
         self.arrange();
         old
     }
 
     /// The same for one of very many: before anything else is asked, [`arrange`](Self::arrange) has to be called.
-    pub fn load(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
-        debug_assert_eq!(name.as_str(), message.topic());
-        let hash = self.hash.text(name.as_str().as_bytes());
+    pub fn load(&mut self, message: M) -> Option<M> {
+        let name = message.topic_bytes();
+        let hash = self.hash.text(name);
         if let Some(id) = self.find(name, hash) {
             return self.messages[id].replace(message);
         }
@@ -77,7 +83,7 @@ impl<M: HasTopic> Retained<M> {
 
     /// Puts in order what was [loaded](Self::load).
     pub fn arrange(&mut self) {
-        let text = |id| topic(&self.messages, id);
+        let text = |id| message(&self.messages, id).topic_bytes();
         if self.order.is_empty() && self.loose.len() > 1 {
             self.order = Order::build(&self.loose, text);
             self.loose = Vec::new();
@@ -89,8 +95,8 @@ impl<M: HasTopic> Retained<M> {
     /// Takes the message of `name` out [MQTT-3.3.1-6].
     pub fn remove(&mut self, name: TopicName<'_>) -> Option<M> {
         let hash = self.hash.text(name.as_str().as_bytes());
-        let id = self.find(name, hash)?;
-        self.order.remove(self.position(name.as_str()), |other| topic(&self.messages, other));
+        let id = self.find(name.as_str().as_bytes(), hash)?;
+        self.order.remove(self.position(name.as_str()), |other| message(&self.messages, other).topic_bytes());
         self.names.remove(hash, id);
         self.messages.remove(id)
     }
@@ -98,7 +104,8 @@ impl<M: HasTopic> Retained<M> {
     /// The message of `name`.
     #[must_use]
     pub fn get(&self, name: TopicName<'_>) -> Option<&M> {
-        let id = self.find(name, self.hash.text(name.as_str().as_bytes()))?;
+        let name = name.as_str().as_bytes();
+        let id = self.find(name, self.hash.text(name))?;
         self.messages[id].as_ref()
     }
 
@@ -174,13 +181,13 @@ impl<M: HasTopic> Retained<M> {
         self.len() == 0
     }
 
-    fn find(&self, name: TopicName<'_>, hash: u32) -> Option<u32> {
-        self.names.find(hash, |id| topic(&self.messages, id) == name.as_str())
+    fn find(&self, name: &[u8], hash: u32) -> Option<u32> {
+        self.names.find(hash, |id| message(&self.messages, id).topic_bytes() == name)
     }
 
     /// The place of the first topic that is not before `key`.
     fn position(&self, key: &str) -> Position {
-        self.order.position(key, |id| topic(&self.messages, id))
+        self.order.position(key.as_bytes(), |id| message(&self.messages, id).topic_bytes())
     }
 
     /// The place of the first topic behind `at` that is not before `key`; quick if it is near.
@@ -189,7 +196,8 @@ impl<M: HasTopic> Retained<M> {
         for _ in 0..NEAR {
             near = self.order.next(near);
             match self.order.get(near) {
-                Some(id) if order::compare(topic(&self.messages, id), key).is_lt() => {}
+                Some(id)
+                    if order::compare(message(&self.messages, id).topic_bytes(), key.as_bytes()).is_lt() => {}
                 _ => return near,
             }
         }

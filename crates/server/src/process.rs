@@ -97,6 +97,12 @@ pub(crate) fn hold_little_memory() {
     }
 }
 
+/// Has the heap of this thread grow by a large step, for many small pieces to come: by itself it grows by a page at a time, with
+/// a system call for each, and all threads wait for each other there.
+pub(crate) fn make_room() {
+    drop(black_box(Vec::<u8>::with_capacity(GROWTH_BYTES)));
+}
+
 /// Gives memory back to the operating system that the allocator holds but nobody uses: in all heaps the free pages in their
 /// midst, and the end of this thread's heap.
 pub(crate) fn give_memory_back() {
@@ -112,6 +118,9 @@ pub(crate) fn give_memory_back() {
 /// Free bytes at the end of a heap that are kept for what comes next.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HELD_BYTES_MAX: libc::c_int = 512 << 10;
+
+/// Less than what gets pages of its own, or is given back at once.
+const GROWTH_BYTES: usize = 384 << 10;
 
 /// More than the 64 KiB from which on the allocator looks, and less than what gets pages of its own.
 const LARGE_PIECE_BYTES: usize = 128 << 10;

@@ -291,6 +291,28 @@ pub(super) fn decode_retained(
     Some((decode_body(reader)?, publisher))
 }
 
+/// A Retained Message, and its publisher as it is written, if that is known.
+#[derive(Debug)]
+pub(crate) struct RetainedContent<'a> {
+    pub(crate) message: Message,
+    pub(crate) publisher: Option<&'a [u8]>,
+}
+
+impl<'a> RetainedContent<'a> {
+    pub(super) fn decode(version: Version, reader: &mut Reader<'a>) -> Option<Self> {
+        let publisher = match version {
+            Version::One => None,
+            Version::Two => Some(identity::passed(reader)?),
+        };
+        Some(Self { message: decode_body(reader)?, publisher })
+    }
+
+    /// Reads what stands in [`publisher`](Self::publisher).
+    pub(crate) fn read_publisher(publisher: &[u8]) -> Option<Identity> {
+        identity::decode(&mut Reader(publisher))
+    }
+}
+
 pub(super) fn encode_body(message: &View<'_>, out: &mut Vec<u8>) {
     let facts = message.facts;
     out.push(facts.qos.value() | if facts.retain { RETAIN_BIT } else { 0 });

@@ -64,6 +64,36 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Identity> {
     })
 }
 
+/// The bytes of an identity that [`decode`] would read, so that one that comes again and again is read once.
+pub(super) fn passed<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let all = reader.0;
+    let flags = reader.u8()?;
+    reader.bytes(if flags & V6_BIT == 0 { 4 } else { 16 })?;
+    let is_set = |bit: u8| usize::from(flags & bit != 0);
+    // The name of its rules, the Client Identifier, the user name.
+    pass_texts(2 + is_set(USER_BIT), reader)?;
+    pass_list(reader)?;
+    if flags & CERTIFICATE_BIT != 0 {
+        // Common name, subject, issuer, serial number.
+        pass_texts(is_set(COMMON_NAME_BIT) + 3, reader)?;
+        (0..3).try_for_each(|_| pass_list(reader))?;
+        reader.bytes(32)?;
+    }
+    Some(&all[..all.len() - reader.0.len()])
+}
+
+fn pass_texts(count: usize, reader: &mut Reader<'_>) -> Option<()> {
+    (0..count).try_for_each(|_| {
+        let len = reader.u32()?;
+        reader.bytes(len as usize).map(|_| ())
+    })
+}
+
+fn pass_list(reader: &mut Reader<'_>) -> Option<()> {
+    let count = reader.u32()?;
+    pass_texts(count as usize, reader)
+}
+
 fn decode_certificate(flags: u8, reader: &mut Reader<'_>) -> Option<CertificateFacts> {
     let common_name = if flags & COMMON_NAME_BIT == 0 { None } else { Some(text(reader)?.into()) };
     let (subject, issuer, serial) = (text(reader)?.into(), text(reader)?.into(), text(reader)?.into());
@@ -133,8 +163,11 @@ mod tests {
             let mut reader = Reader(&bytes);
             assert_eq!(decode(&mut reader), Some(identity));
             assert!(reader.0.is_empty());
+            let longer = [&bytes[..], b"more"].concat();
+            assert_eq!(passed(&mut Reader(&longer)), Some(&*bytes));
             for end in 0..bytes.len() {
                 assert_eq!(decode(&mut Reader(&bytes[..end])), None);
+                assert_eq!(passed(&mut Reader(&bytes[..end])), None);
             }
         }
     }

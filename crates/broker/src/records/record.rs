@@ -11,8 +11,8 @@ use crate::{
     records::{
         batch::{Batch, What},
         content::{
-            self, InFlightState, MessageContent, MessageParts, Outline, SessionContent, TransitContent,
-            TransitParts, Version, WillContent,
+            self, InFlightState, MessageContent, MessageParts, Outline, RetainedContent, SessionContent,
+            TransitContent, TransitParts, Version, WillContent,
         },
         key::{Key, Owner},
         reader::Reader,
@@ -139,6 +139,17 @@ impl Outline {
     /// As [`Record::decode`].
     pub(crate) fn read(key: &[u8], value: &[u8]) -> Result<Self, RecordError> {
         Self::decode(&mut Reader(checked(key, value)?.1)).ok_or(RecordError::Content)
+    }
+}
+
+impl<'a> RetainedContent<'a> {
+    /// Reads it from a record of a Retained Message.
+    ///
+    /// # Errors
+    /// As [`Record::decode`].
+    pub(crate) fn read(key: &[u8], value: &'a [u8]) -> Result<Self, RecordError> {
+        let (version, content) = checked(key, value)?;
+        Self::decode(version, &mut Reader(content)).ok_or(RecordError::Content)
     }
 }
 

@@ -19,12 +19,18 @@ pub(super) struct Order {
 #[derive(Debug)]
 struct Block {
     /// Behind all texts of the blocks before, and not behind any of this one; empty in the first block.
-    bound: Box<str>,
+    bound: Box<[u8]>,
     /// How many bytes this bound and that of the next block, and so all texts between, begin with alike; 0 in
     /// the last.
     common: usize,
     heads: Vec<u64>,
     ids: Vec<u32>,
+}
+
+/// A number that is put in order with many others, and sixteen bytes of its text.
+struct Entry {
+    head: u128,
+    id: u32,
 }
 
 /// The place of a number, or the one behind the last.
@@ -40,21 +46,30 @@ impl Order {
     }
 
     /// Puts many numbers in order at once.
-    pub(super) fn build<'a>(ids: &[u32], text: impl Fn(u32) -> &'a str) -> Self {
+    pub(super) fn build<'a>(ids: &[u32], text: impl Fn(u32) -> &'a [u8]) -> Self {
         let Some(&first) = ids.first() else { return Self::new() };
-        let first = text(first).as_bytes();
-        let common =
-            ids.iter().fold(first.len(), |common, &id| same_bytes(&first[..common], text(id).as_bytes()));
-        let mut entries: Vec<(u64, u32)> = ids.iter().map(|&id| (head(text(id), common), id)).collect();
-        entries.sort_unstable_by(|left, right| {
-            left.0.cmp(&right.0).then_with(|| compare(text(left.1), text(right.1)))
-        });
-        let block = |entries: &[(u64, u32)]| Block {
-            ids: entries.iter().map(|&(_, id)| id).collect(),
-            ..Block::new(text(entries[0].1))
+        let first = text(first);
+        let common = ids.iter().fold(first.len(), |common, &id| same_bytes(&first[..common], text(id)));
+        let entry = |&id: &u32| Entry { head: u128::from_be_bytes(ranks(text(id), common)), id };
+        let mut entries: Vec<Entry> = ids.iter().map(entry).collect();
+        entries.sort_unstable_by_key(|entry| entry.head);
+        for alike in entries.chunk_by_mut(|left, right| left.head == right.head) {
+            alike.sort_unstable_by(|left, right| compare(text(left.id), text(right.id)));
+        }
+        let block = |entries: &[Entry]| Block {
+            ids: entries.iter().map(|entry| entry.id).collect(),
+            ..Block::new(text(entries[0].id))
         };
         let mut order = Order { blocks: entries.chunks(BLOCK_BUILT).map(block).collect() };
-        (0..order.blocks.len()).for_each(|index| order.refresh(index, &text));
+        for (index, entries) in entries.chunks(BLOCK_BUILT).enumerate() {
+            order.bound(index, |ids, common_here| match common_here.checked_sub(common) {
+                // To look at all the texts once more takes as long as to put them in order.
+                Some(more @ 0..=8) => {
+                    entries.iter().map(|entry| (entry.head >> (64 - 8 * more)) as u64).collect()
+                }
+                _ => heads(ids, common_here, &text),
+            });
+        }
         order
     }
 
@@ -63,7 +78,7 @@ impl Order {
     }
 
     /// The place of the first topic that is not before `key`.
-    pub(super) fn position<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+    pub(super) fn position<'a>(&self, key: &[u8], text: impl Fn(u32) -> &'a [u8]) -> Position {
         self.settle(self.gap(key, text))
     }
 
@@ -77,10 +92,10 @@ impl Order {
     }
 
     /// Adds `id`, which stands for the topic `key`.
-    pub(super) fn insert<'a>(&mut self, id: u32, key: &str, text: impl Fn(u32) -> &'a str) {
+    pub(super) fn insert<'a>(&mut self, id: u32, key: &[u8], text: impl Fn(u32) -> &'a [u8]) {
         let mut at = self.gap(key, &text);
         match self.blocks.get(at.block) {
-            None => self.blocks.push(Block::new("")),
+            None => self.blocks.push(Block::new(&[])),
             Some(block) if block.ids.len() == BLOCK_MAX => at = self.split(at, key, text),
             Some(_) => {}
         }
@@ -90,7 +105,7 @@ impl Order {
     }
 
     /// Takes out the number at `at`.
-    pub(super) fn remove<'a>(&mut self, at: Position, text: impl Fn(u32) -> &'a str) {
+    pub(super) fn remove<'a>(&mut self, at: Position, text: impl Fn(u32) -> &'a [u8]) {
         let block = &mut self.blocks[at.block];
         block.ids.remove(at.index);
         block.heads.remove(at.index);
@@ -104,7 +119,7 @@ impl Order {
     }
 
     /// Makes two blocks of a full one and gives the place that `at` has become.
-    fn split<'a>(&mut self, at: Position, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+    fn split<'a>(&mut self, at: Position, key: &[u8], text: impl Fn(u32) -> &'a [u8]) -> Position {
         let block = &mut self.blocks[at.block];
         // Names that come in order, as from a store, fill their blocks.
         let half = if at.index == BLOCK_MAX { BLOCK_MAX } else { BLOCK_MAX / 2 };
@@ -121,7 +136,7 @@ impl Order {
     }
 
     /// Makes one block of this and the next if both are small.
-    fn join<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a str) {
+    fn join<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a [u8]) {
         if let Some([lower, upper]) = self.blocks.get(block..block + 2)
             && lower.ids.len() + upper.ids.len() <= BLOCK_MAX / 2
         {
@@ -133,22 +148,27 @@ impl Order {
 
     /// Makes right what depends on a block's bounds, one of which has changed, and on what it has got from
     /// another.
-    fn refresh<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a str) {
+    fn refresh<'a>(&mut self, block: usize, text: impl Fn(u32) -> &'a [u8]) {
+        self.bound(block, |ids, common| heads(ids, common, text));
+    }
+
+    /// The same with the heads of numbers whose texts have so many bytes in common.
+    fn bound(&mut self, block: usize, heads: impl FnOnce(&[u32], usize) -> Vec<u64>) {
         if let Some(first) = self.blocks.first_mut() {
             first.bound = Box::default();
         }
         let next = self.blocks.get(block + 1).map(|next| &next.bound);
         let Some(this) = self.blocks.get(block) else { return };
-        let common = next.map_or(0, |next| same_bytes(this.bound.as_bytes(), next.as_bytes()));
+        let common = next.map_or(0, |next| same_bytes(&this.bound, next));
         let this = &mut self.blocks[block];
         if this.common != common || this.heads.len() != this.ids.len() {
             this.common = common;
-            this.heads = this.ids.iter().map(|&id| head(text(id), common)).collect();
+            this.heads = heads(&this.ids, common);
         }
     }
 
     /// Where `key` belongs: in the last block whose bound is not behind it.
-    fn gap<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> Position {
+    fn gap<'a>(&self, key: &[u8], text: impl Fn(u32) -> &'a [u8]) -> Position {
         let blocks = self.blocks.partition_point(|block| compare(&block.bound, key).is_le());
         let block = blocks.saturating_sub(1);
         let index = self.blocks.get(block).map_or(0, |block| block.gap(key, text));
@@ -165,12 +185,12 @@ impl Order {
 }
 
 impl Block {
-    fn new(bound: &str) -> Self {
+    fn new(bound: &[u8]) -> Self {
         Block { bound: bound.into(), common: 0, heads: Vec::new(), ids: Vec::new() }
     }
 
     /// How many texts of the block are before `key`, which is between the block's bounds.
-    fn gap<'a>(&self, key: &str, text: impl Fn(u32) -> &'a str) -> usize {
+    fn gap<'a>(&self, key: &[u8], text: impl Fn(u32) -> &'a [u8]) -> usize {
         let head = head(key, self.common);
         let from = self.heads.partition_point(|&other| other < head);
         let alike = self.heads[from..].partition_point(|&other| other == head);
@@ -179,8 +199,7 @@ impl Block {
 }
 
 /// Compares two Topic Names level by level: a topic, then all below it, then the topics beside it.
-pub(super) fn compare(left: &str, right: &str) -> Ordering {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
+pub(super) fn compare(left: &[u8], right: &[u8]) -> Ordering {
     let same = same_bytes(left, right);
     left.get(same).map(rank).cmp(&right.get(same).map(rank))
 }
@@ -198,11 +217,19 @@ pub(super) fn make_end(text: &mut String) {
 
 /// Eight bytes of a text as a number that says which of two texts is before, if they are the same up to
 /// `from`.
-fn head(text: &str, from: usize) -> u64 {
-    let bytes = text.as_bytes().get(from..).unwrap_or_default();
-    let mut head = [0; 8];
-    head.iter_mut().zip(bytes).for_each(|(head, byte)| *head = rank(byte));
-    u64::from_be_bytes(head)
+fn head(text: &[u8], from: usize) -> u64 {
+    u64::from_be_bytes(ranks(text, from))
+}
+
+fn heads<'a>(ids: &[u32], common: usize, text: impl Fn(u32) -> &'a [u8]) -> Vec<u64> {
+    ids.iter().map(|&id| head(text(id), common)).collect()
+}
+
+fn ranks<const N: usize>(text: &[u8], from: usize) -> [u8; N] {
+    let bytes = text.get(from..).unwrap_or_default();
+    let mut ranks = [0; N];
+    ranks.iter_mut().zip(bytes).for_each(|(at, byte)| *at = rank(byte));
+    ranks
 }
 
 /// No Topic Name has a null character [MQTT-4.7.3-2], so `/` may take its place as the least of all.
@@ -234,10 +261,9 @@ mod tests {
         ];
         for (at, left) in sorted.iter().enumerate() {
             for (other, right) in sorted.iter().enumerate() {
-                assert_eq!(compare(left, right), at.cmp(&other), "{left} {right}");
-                assert!(
-                    head(left, 0).cmp(&head(right, 0)) == at.cmp(&other) || head(left, 0) == head(right, 0)
-                );
+                assert_eq!(compare(left.as_bytes(), right.as_bytes()), at.cmp(&other), "{left} {right}");
+                let (left, right) = (head(left.as_bytes(), 0), head(right.as_bytes(), 0));
+                assert!(left.cmp(&right) == at.cmp(&other) || left == right);
             }
         }
     }
@@ -249,7 +275,7 @@ mod tests {
         for (topic, is_before) in
             [("a", true), ("a/b", true), ("a/b/", true), ("a/b/c", true), ("a/b!", false)]
         {
-            assert_eq!(compare(topic, &end).is_lt(), is_before, "{topic}");
+            assert_eq!(compare(topic.as_bytes(), end.as_bytes()).is_lt(), is_before, "{topic}");
         }
     }
 
@@ -266,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_built_at_once_is_what_is_inserted_one_by_one() {
         let texts = texts();
-        let text = |id: u32| texts[id as usize].as_str();
+        let text = |id: u32| texts[id as usize].as_bytes();
         for count in [0, 1, 2, BLOCK_BUILT, BLOCK_BUILT + 1, texts.len()] {
             // In no order at all; some texts are not there yet.
             let mut ids: Vec<u32> = (0..count as u32).map(|id| id * 7_919 % texts.len() as u32).collect();
@@ -282,7 +308,7 @@ mod tests {
                 }
             }
             ids.sort_unstable_by(|&left, &right| compare(text(left), text(right)));
-            let mut at = built.position("", text);
+            let mut at = built.position(b"", text);
             for &id in &ids {
                 assert_eq!(built.get(at), Some(id), "{count} built at once");
                 assert_eq!(built.position(text(id), text), at);
@@ -296,7 +322,7 @@ mod tests {
     #[test]
     fn order_agrees_with_a_sorted_vector() {
         let texts = texts();
-        let text = |id: u32| texts[id as usize].as_str();
+        let text = |id: u32| texts[id as usize].as_bytes();
         let mut order = Order::new();
         let mut sorted: Vec<u32> = Vec::new();
         let mut number = 1_u32;
@@ -324,7 +350,7 @@ mod tests {
         assert!(order.blocks.is_empty());
     }
 
-    fn assert_holds<'a>(order: &Order, sorted: &[u32], text: impl Fn(u32) -> &'a str) {
+    fn assert_holds<'a>(order: &Order, sorted: &[u32], text: impl Fn(u32) -> &'a [u8]) {
         let mut at = Position { block: 0, index: 0 };
         for &id in sorted {
             assert_eq!(order.get(at), Some(id));
@@ -332,13 +358,13 @@ mod tests {
         }
         assert_eq!(order.get(at), None);
         for (number, block) in order.blocks.iter().enumerate() {
-            let texts: Vec<&str> = block.ids.iter().map(|&id| text(id)).collect();
+            let texts: Vec<&[u8]> = block.ids.iter().map(|&id| text(id)).collect();
             let next = order.blocks.get(number + 1).map(|next| &*next.bound);
             assert!((1..=BLOCK_MAX).contains(&texts.len()));
             assert_eq!(block.bound.is_empty(), number == 0);
             assert!(compare(&block.bound, texts[0]).is_le());
             assert!(next.is_none_or(|next| compare(texts[texts.len() - 1], next).is_lt()));
-            let same = |next: &str| same_bytes(block.bound.as_bytes(), next.as_bytes());
+            let same = |next: &[u8]| same_bytes(&block.bound, next);
             assert_eq!(block.common, next.map_or(0, same));
             let heads: Vec<u64> = texts.iter().map(|text| head(text, block.common)).collect();
             assert_eq!(block.heads, heads);

@@ -21,6 +21,10 @@ impl HasTopic for Kept {
     fn topic(&self) -> &str {
         self.message.topic()
     }
+
+    fn topic_bytes(&self) -> &[u8] {
+        self.message.topic_bytes()
+    }
 }
 
 /// Names a publisher as long as it has set a message.
@@ -64,6 +68,11 @@ impl Publishers {
         self.by_identity.insert(identity.clone(), index);
         self.entries[index as usize] = Some(Entry { identity, messages: 1, rights: None });
         PublisherId(index)
+    }
+
+    /// Counts one more message of one that has set others.
+    pub(crate) fn add_again(&mut self, publisher: PublisherId) {
+        self.entry(publisher.0).messages += 1;
     }
 
     /// One message less.

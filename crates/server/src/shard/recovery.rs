@@ -15,6 +15,8 @@ use dunlin_broker::{
 };
 use dunlin_store::store::{Store, StoreError};
 
+use crate::process::make_room;
+
 /// How far the restoring has come, for the log.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -65,6 +67,7 @@ pub(crate) fn restore(
         store.scan(&from, &to, &mut |key, value| {
             count += 1;
             if count % RECORDS_BETWEEN_COUNTS == 0 {
+                make_room();
                 progress.records.fetch_add(RECORDS_BETWEEN_COUNTS, Ordering::Relaxed);
             }
             let find_body = &mut |number| {
@@ -112,5 +115,5 @@ fn name_of(key: &[u8]) -> String {
     }
 }
 
-/// So many records are counted at a time.
+/// So many records are counted at a time; many have some hundred bytes.
 const RECORDS_BETWEEN_COUNTS: u64 = 1_024;
