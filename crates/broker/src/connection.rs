@@ -6,6 +6,8 @@ use dunlin_protocol::{
     topic_aliases::{InboundAliases, OutboundAliases},
 };
 
+use thin_vec::ThinVec;
+
 use crate::topics::ids::SessionIndex;
 
 /// A connected Client: what was agreed for this Network Connection.
@@ -38,7 +40,7 @@ pub(crate) struct Connection {
     /// PUBLISH packets among them.
     pub(crate) held_publishes: u32,
     /// The beginning of a packet whose end has not come.
-    pub(crate) unfinished: Vec<u8>,
+    pub(crate) unfinished: ThinVec<u8>,
 }
 
 /// The parts of a connection that only version 5.0 knows.

@@ -56,6 +56,12 @@ impl Permissions {
         &self.subject
     }
 
+    /// The same rights, in memory that nobody else has: what stays should not keep the memory of where it came from.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { subject: Arc::new(Subject::clone(&self.subject)), ..self.clone() }
+    }
+
     /// What stays of it when the Client is gone.
     #[must_use]
     pub fn identity(&self) -> Identity {

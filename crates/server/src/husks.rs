@@ -49,7 +49,7 @@ impl Husk {
             peer: request.peer.clone(),
             will: request.will.take(),
             authentication: request.authentication.take(),
-            permissions: mem::take(&mut request.permissions),
+            permissions: request.permissions.apart(),
             ..*request
         }
     }

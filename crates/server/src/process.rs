@@ -87,13 +87,14 @@ pub(crate) fn watch_listener(listener: TcpListener) -> io::Result<AsyncFd<TcpLis
 }
 
 /// Has the allocator of glibc give back what is free at the end of a heap, and serve large tables by pages of their own. By
-/// itself it raises the bound for both with each large piece that is freed, up to some ten MB a thread.
+/// itself it raises the bound for both with each large piece that is freed, up to some ten MB a thread. Some large messages
+/// under way must find room: to get pages for each of them costs more than all the rest.
 pub(crate) fn hold_little_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: both numbers are valid for these parameters; nothing else is touched.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, HELD_BYTES_MAX);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, HELD_BYTES_MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, PIECE_BYTES_MAX);
     }
 }
 
@@ -117,7 +118,11 @@ pub(crate) fn give_memory_back() {
 
 /// Free bytes at the end of a heap that are kept for what comes next.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const HELD_BYTES_MAX: libc::c_int = 512 << 10;
+const HELD_BYTES_MAX: libc::c_int = 4 << 20;
+
+/// Bytes from which a piece gets pages of its own.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const PIECE_BYTES_MAX: libc::c_int = 512 << 10;
 
 /// Less than what gets pages of its own, or is given back at once.
 const GROWTH_BYTES: usize = 384 << 10;

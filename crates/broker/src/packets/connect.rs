@@ -13,6 +13,7 @@ use dunlin_protocol::{
     topic_aliases::{InboundAliases, OutboundAliases},
 };
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::{
     connection::{Connection, Extras},
@@ -248,7 +249,7 @@ fn connection_of(
         serial: 0,
         held: 0,
         held_publishes: 0,
-        unfinished: Vec::new(),
+        unfinished: ThinVec::new(),
     }
 }
 

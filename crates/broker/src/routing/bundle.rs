@@ -43,10 +43,15 @@ impl Bundle {
         }
     }
 
+    /// Whether a message is small enough for an empty one.
+    pub(crate) fn takes(view: &View<'_>) -> bool {
+        view.size() <= MESSAGE_BYTES_MAX
+    }
+
     /// Adds a message, if it is small and there is room for it.
     pub(crate) fn add(&mut self, view: &View<'_>) -> bool {
         let size = view.size();
-        if size > MESSAGE_BYTES_MAX || self.bytes.len() + HEAD_BYTES + size > BUNDLE_BYTES_MAX {
+        if !Self::takes(view) || self.bytes.len() + HEAD_BYTES + size > BUNDLE_BYTES_MAX {
             return false;
         }
         let topic = view.topic_name.as_str().as_bytes();

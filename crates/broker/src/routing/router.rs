@@ -203,23 +203,24 @@ impl State {
 /// A message that has a record of its own, or is large, is a letter of its own.
 fn send_to(peer: ShardId, publication: &mut Publication<'_>, receipt: Receipt, out: &mut Outbox) {
     let route = &mut out.routes[peer.index()];
-    if receipt != Receipt::NONE {
+    if receipt != Receipt::NONE || !Bundle::takes(&publication.view) {
         return route.push(Mail::Publish(publication.keep(), receipt));
     }
-    let mut bundle = Bundle::default();
+    let mut is_much = publication.view.size() > SMALL_BYTES_MAX;
     if let Some(Mail::Bundle(last)) = route.last_mut() {
         if last.add(&publication.view) {
             return;
         }
-        // There is much to send.
-        bundle = Bundle::large(out.spare_bundles.pop());
+        is_much = true;
     }
-    route.push(if bundle.add(&publication.view) {
-        Mail::Bundle(bundle)
-    } else {
-        Mail::Publish(publication.keep(), receipt)
-    });
+    let mut bundle = if is_much { Bundle::large(out.spare_bundles.pop()) } else { Bundle::default() };
+    let is_added = bundle.add(&publication.view);
+    debug_assert!(is_added, "an empty bundle takes what bundles take");
+    route.push(Mail::Bundle(bundle));
 }
+
+/// Bytes of the largest message for which memory of its own is got if it comes alone.
+const SMALL_BYTES_MAX: usize = 1 << 10;
 
 /// Finds the Sessions of this shard that get the message, each once.
 fn collect(

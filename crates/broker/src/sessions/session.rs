@@ -1,6 +1,8 @@
 //! One Session (4.1): everything about a Client that outlives its Network Connection.
 
 use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::{
     ids::ConnectionId,
@@ -40,8 +42,8 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     pub(crate) will: Option<Box<Will>>,
     /// The filters subscribed to, without Shared Subscriptions.
-    pub(crate) filters: Vec<FilterId>,
-    pub(crate) shares: Vec<Share>,
+    pub(crate) filters: SmallVec<[FilterId; 4]>,
+    pub(crate) shares: ThinVec<Share>,
     /// Whether its full queue has publishers refused.
     pub(crate) is_refusing: bool,
     pub(crate) drops: Option<Box<Drops>>,
@@ -90,8 +92,8 @@ impl Session {
             inbound: Inbound::new(),
             queue: Queue::default(),
             will: None,
-            filters: Vec::new(),
-            shares: Vec::new(),
+            filters: SmallVec::new(),
+            shares: ThinVec::new(),
             is_refusing: false,
             drops: None,
             permissions: Permissions::default(),
