@@ -9,7 +9,10 @@ use std::{
 
 use clap::{Args, Subcommand, value_parser};
 use dunlin_server::{
-    config::load::{Flags, load},
+    config::{
+        environment::Environment,
+        load::{Flags, load},
+    },
     rights::{Asker, Explanation, Wish, explain},
 };
 use serde_json::json;
@@ -122,7 +125,8 @@ impl Explain {
 
     fn explain(&self) -> Result<Explanation, Box<dyn std::error::Error>> {
         let (who, wish) = self.parts();
-        let config = load(&Flags { config: Some(who.config.clone()), ..Flags::default() })?;
+        let environment = Environment::of_process();
+        let config = load(&Flags { config: Some(who.config.clone()), environment, ..Flags::default() })?;
         let asker = Asker {
             client_id: who.client.clone(),
             user_name: who.user.clone(),

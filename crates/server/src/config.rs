@@ -2,10 +2,15 @@
 
 pub mod authentication;
 pub mod durability;
+pub mod environment;
 pub mod error;
+mod files;
 pub mod load;
 pub mod model;
+pub mod origin;
 mod settings;
+mod sheet;
+pub mod show;
 mod value;
 
 #[cfg(test)]

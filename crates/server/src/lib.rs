@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod authentication;
+pub mod check;
 mod clock;
 pub mod config;
 mod counts;
@@ -13,6 +14,7 @@ pub mod in_process;
 pub mod listen;
 mod lobby;
 mod log;
+pub mod privileges;
 mod process;
 pub mod rights;
 mod seats;
@@ -20,5 +22,6 @@ pub mod serve;
 pub mod server;
 mod shard;
 mod socket_file;
+pub mod start_error;
 pub mod storage;
 mod sys_topics;

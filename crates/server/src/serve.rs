@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -12,11 +13,12 @@ use crate::{
     authentication,
     config::{
         durability::Durability,
-        load::{Flags, load},
+        load::{Flags, Loaded, load_with_origins},
         model::{Config, ListenerConfig, ListenerKind, MQTT_PORT},
     },
     listen::{Place, is_public},
-    log,
+    log, privileges,
+    process::keep_new_files_private,
     server::{ListenerPlace, Server},
     storage::data_dir,
 };
@@ -34,17 +36,24 @@ pub fn serve(flags: &Flags) -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let config = load(flags)?;
+    keep_new_files_private();
+    let Loaded { config, files, .. } = load_with_origins(flags)?;
     let log = log::start(&config.log)?;
-    let code = play(&config);
+    let code = play(&config, &files);
     if let Some(log) = log {
         log.flush();
     }
     code
 }
 
-fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let mut server = Server::start(config, authentication::chains(config)?)?;
+fn play(config: &Config, files: &[PathBuf]) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let give_up = |config: &Config| {
+        privileges::give_up(config)?;
+        let named = config.files();
+        privileges::tell_unreadable(files.iter().map(PathBuf::as_path).chain(named));
+        Ok(())
+    };
+    let mut server = Server::launch(config, authentication::chains(config)?, give_up)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
     let mut hang_up = server.block_on(async { signal(SignalKind::hangup()) })?;

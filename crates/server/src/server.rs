@@ -17,7 +17,7 @@ use std::{
 use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use dunlin_net::tls::error::FileError;
-use dunlin_store::{store::StoreError, writer::statistics::Statistics};
+use dunlin_store::writer::statistics::Statistics;
 use mio::Waker;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -29,13 +29,13 @@ use crate::{
         door,
         operator::Facts,
         shards::Shards,
-        socket::{self, SocketError, SocketFile},
+        socket::{self, SocketFile},
     },
     authentication,
     clock::{ALIVE_TIME, Clock},
     config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
     counts::Counts,
-    listen::{self, BoundSocket, ListenError, Place, is_reachable},
+    listen::{self, BoundSocket, Place},
     lobby::{
         accept::accept,
         certificates::{self, warn_of_ends},
@@ -53,12 +53,12 @@ use crate::{
         mailbox::Post,
         neighbours::Neighbours,
         poller::Poller,
-        recovery::RecoveryError,
         resharding,
         storage::{Ready, StorageLink},
         thread,
         turn::Surroundings,
     },
+    start_error::{StartError, refuse_public},
     storage::{self, LastRun},
     sys_topics::SysTopics,
 };
@@ -93,62 +93,28 @@ pub struct ListenerPlace {
     pub place: Place,
 }
 
-/// Why a Server does not start; its text says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No socket.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// Strangers could do everything.
-    #[error(
-        "other machines can reach {0}, and nobody is asked for a password: anybody there could read and \
-         write everything; add users with `dunlin passwd -c FILE USER` and an [[auth]] with that file, or listen on \
-         127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
-    )]
-    Public(SocketAddr),
-    /// A certificate, a key or another file of TLS cannot be used.
-    #[error("listener `{name}`: {source}")]
-    Certificates {
-        /// The name of the listener.
-        name: String,
-        /// Which file, and what is wrong with it.
-        source: FileError,
-    },
-    /// The rules cannot be used: without them nobody may do anything.
-    #[error(transparent)]
-    Rights(#[from] RightsError),
-    /// The data folder cannot be used.
-    #[error("{0}; --data-dir DIR chooses another folder")]
-    Storage(#[from] StoreError),
-    /// The socket for operators cannot be opened.
-    #[error(transparent)]
-    Admin(#[from] SocketError),
-    /// What is stored cannot be restored.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The operating system gives no thread or no descriptor.
-    #[error("cannot start {what}: {source}; check the limits of open files and threads (ulimit -n -u)")]
-    Resources {
-        /// What could not be started.
-        what: &'static str,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
-
 impl Server {
     /// Starts a Server; when this returns, Clients can connect.
     ///
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
+        Self::launch(config, chains.into(), |_| Ok(()))
+    }
+
+    /// The same; `once_bound` is called when all is opened and read that the Server may lose the right to.
+    pub(crate) fn launch(
+        config: &Config,
+        chains: Chains,
+        once_bound: impl FnOnce(&Config) -> Result<(), StartError>,
+    ) -> Result<Self, StartError> {
         hold_little_memory();
         let began = std::time::Instant::now();
-        let chains = chains.into();
         let doors = doors(config, &chains)?;
         let rulebook = Arc::new(Rulebook::new(rights::read(&config.rights, chains.users())?));
         let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
+        once_bound(config)?;
         let count = shard_count(config.server.shards);
         let pollers = pollers(count)?;
         let post = Arc::new(Post::new(pollers.iter().map(|(_, waker)| Arc::clone(waker))));
@@ -470,22 +436,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.
-fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
-    if config.server.allow_anonymous_public {
-        return Ok(());
-    }
-    let is_unmeant = |listener: &&ListenerConfig| {
-        is_reachable(listener)
-            && listener.allow_anonymous != Some(true)
-            && chains.of(&listener.name).is_open()
-    };
-    match config.listeners.iter().find(is_unmeant) {
-        None => Ok(()),
-        Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
 }
 
