@@ -137,7 +137,10 @@ impl Server {
             startup,
         };
         let desk = desk(config, &around, &settings, &chains);
-        runtime.spawn(reauthentication::serve(requests, chains, Arc::clone(&post), desk.connect_timeout));
+        let counts = Arc::clone(&around.counts);
+        let answers =
+            reauthentication::serve(requests, chains, Arc::clone(&post), counts, desk.connect_timeout);
+        runtime.spawn(answers);
         let mut server = Self {
             listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
             doors,
@@ -523,6 +526,7 @@ fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains
         half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
         tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
         refusals: Refusals::new(),
+        counts: Arc::clone(&around.counts),
         connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
     })
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dunlin_auth::chains::Chains;
 use dunlin_broker::limits::Settings;
 
-use crate::{husks::Husks, seats::Seats, shard::mailbox::Post};
+use crate::{counts::Counts, husks::Husks, seats::Seats, shard::mailbox::Post};
 
 use super::{half_open::HalfOpen, refusals::Refusals};
 
@@ -28,6 +28,8 @@ pub(crate) struct Desk {
     pub(crate) tls_handshakes: Arc<HalfOpen>,
     /// Tells the log who did not get in.
     pub(crate) refusals: Refusals,
+    /// What should not happen.
+    pub(crate) counts: Arc<Counts>,
     /// Time for TLS, WebSocket, CONNECT and authentication together.
     pub(crate) connect_timeout: Duration,
 }

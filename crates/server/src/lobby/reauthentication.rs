@@ -11,7 +11,10 @@ use dunlin_broker::{
 use dunlin_packet::reason_code::ReasonCode;
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::shard::mailbox::{Answer, Post};
+use crate::{
+    counts::{Counts, PanicWatch},
+    shard::mailbox::{Answer, Post},
+};
 
 /// One step of one Client.
 pub(crate) struct Reauthentication {
@@ -35,15 +38,38 @@ pub(crate) async fn serve(
     mut requests: mpsc::Receiver<Reauthentication>,
     chains: Arc<Chains>,
     post: Arc<Post>,
+    counts: Arc<Counts>,
     time_limit: Duration,
 ) {
     while let Some(request) = requests.recv().await {
         let (chains, post) = (Arc::clone(&chains), Arc::clone(&post));
+        let watch = PanicWatch(Arc::clone(&counts));
         tokio::spawn(async move {
             let Reauthentication { shard, connection, serial, question, mut exchange } = request;
-            let decision = timeout(time_limit, chains.authenticate(&question, &mut exchange)).await;
-            let decision = decision.unwrap_or(Decision::Deny(ReasonCode::ServerUnavailable));
+            let judged = tokio::spawn(async move {
+                let _watch = watch;
+                let decision = timeout(time_limit, chains.authenticate(&question, &mut exchange)).await;
+                (decision.unwrap_or(Decision::Deny(ReasonCode::ServerUnavailable)), exchange)
+            });
+            // A panic costs this Client its connection, and nobody else anything.
+            let panicked = |_| (Decision::Deny(ReasonCode::UnspecifiedError), Exchange::default());
+            let (decision, exchange) = judged.await.unwrap_or_else(panicked);
+            let decision = in_words_of_disconnect(decision);
             post.answer(shard, Answer { connection, serial, decision, exchange });
         });
+    }
+}
+
+/// Reason Codes that only CONNACK has, in those of DISCONNECT (3.14.2.1).
+fn in_words_of_disconnect(decision: Decision) -> Decision {
+    match decision {
+        Decision::Deny(ReasonCode::ServerUnavailable) => Decision::Deny(ReasonCode::ServerBusy),
+        Decision::Deny(
+            ReasonCode::BadUserNameOrPassword
+            | ReasonCode::BadAuthenticationMethod
+            | ReasonCode::ClientIdentifierNotValid
+            | ReasonCode::Banned,
+        ) => Decision::Deny(ReasonCode::NotAuthorized),
+        decision => decision,
     }
 }
