@@ -58,6 +58,14 @@ impl Providers {
     pub(crate) fn open(config: &Config) -> Result<Self, ChainError> {
         let pool = Arc::new(pool(&config.login));
         let throttle = Arc::new(Throttle::new(throttle_limits(&config.login)));
+        Self::open_with(config, pool, throttle)
+    }
+
+    fn open_with(
+        config: &Config,
+        pool: Arc<HashingPool>,
+        throttle: Arc<Throttle>,
+    ) -> Result<Self, ChainError> {
         let opened = config.auths.iter().map(|provider| opened(provider, &pool)).collect::<Result<_, _>>()?;
         Ok(Self { opened, login: config.login.clone(), pool, throttle })
     }
@@ -68,17 +76,16 @@ impl Providers {
     /// # Errors
     /// [`ChainError`] for the first provider that cannot be used.
     pub(crate) fn open_again(&self, config: &Config) -> Result<Self, ChainError> {
-        let fresh = Self::open(config)?;
-        if fresh.login != self.login {
-            return Ok(fresh);
+        if config.login != self.login {
+            return Self::open(config);
         }
+        let fresh = Self::open_with(config, Arc::clone(&self.pool), Arc::clone(&self.throttle))?;
         let known = |(provider, fresh): (AuthConfig, _)| {
             let known = self.opened.iter().find(|(known, _)| *known == provider);
             let opened = known.map_or(fresh, |(_, opened)| Arc::clone(opened));
             (provider, opened)
         };
-        let opened = fresh.opened.into_iter().map(known).collect();
-        Ok(Self { opened, ..self.clone() })
+        Ok(Self { opened: fresh.opened.into_iter().map(known).collect(), ..self.clone() })
     }
 
     /// A chain for each listener.
@@ -213,19 +220,22 @@ fn throttle_limits(login: &LoginConfig) -> ThrottleLimits {
     }
 }
 
-/// Looks at the files of the providers now and then, until `stop`; `on_change` is called when one was read again.
+/// Looks at the files of the providers that are in force now and then, until `stop`; `on_change` is called when one was read again.
 pub(crate) async fn keep_up_to_date(
-    chains: Arc<Chains>,
+    chains: impl Fn() -> Arc<Chains> + Send,
     on_change: impl Fn() + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
 ) {
     let on_change = Arc::new(on_change);
-    while chains.has_providers() {
+    loop {
         tokio::select! {
             () = sleep(LOOK_TIME) => {}
             _ = stop.changed() => return,
         }
-        let (chains, on_change) = (Arc::clone(&chains), Arc::clone(&on_change));
+        let (chains, on_change) = (chains(), Arc::clone(&on_change));
+        if !chains.has_providers() {
+            continue;
+        }
         let look = move || {
             if tell_changes(&chains) {
                 on_change();

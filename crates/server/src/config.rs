@@ -1,6 +1,7 @@
 //! The configuration: what can be set, and how it is read.
 
 pub mod authentication;
+pub(crate) mod changes;
 pub mod durability;
 pub mod environment;
 pub mod error;

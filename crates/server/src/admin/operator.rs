@@ -12,6 +12,7 @@ use dunlin_broker::metrics::Counters;
 use crate::{
     config::{durability, model::StorageConfig},
     counts::Counts,
+    reload::Reloader,
 };
 
 use super::{
@@ -27,6 +28,7 @@ pub(crate) struct Facts {
     pub(crate) shards: Shards,
     pub(crate) counts: Arc<Counts>,
     pub(crate) storage: StorageConfig,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) started: Instant,
 }
 
@@ -100,6 +102,7 @@ impl Operator {
             Question::Retained { filter, limit } => self.list_retained(filter, limit, lines).await,
             Question::Drops { limit } => self.show_drops(sorted_limit(limit), lines).await,
             Question::Disconnect { client_id, reason } => self.disconnect(client_id, reason, lines).await,
+            Question::Reload {} => self.reload(lines).await,
             Question::DeleteSession { client_id } => self.delete(client_id, lines).await,
         }
     }

@@ -111,80 +111,84 @@ fn a_secret_comes_from_a_file_without_the_end_of_its_line() {
     }
 }
 
+/// Variable, value, what was found, what was expected; `@short` is a file with a short text.
+const WRONG: &[(&str, &str, &str, &str)] = &[
+    ("DUNLIN__SERVER__SHARD", "1", "no such setting", "did you mean `DUNLIN__SERVER__SHARDS`?"),
+    ("DUNLIN__SEVER__SHARDS", "1", "no such setting", "did you mean `DUNLIN__SERVER__SHARDS`?"),
+    (
+        "DUNLIN__SERVER__shards",
+        "1",
+        "no such setting",
+        "`DUNLIN__TABLE__KEY`, where TABLE is one of SERVER, LISTENER__0",
+    ),
+    ("DUNLIN__SERVER__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__0__PORT`?"),
+    ("DUNLIN__LISTENER__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__0__PORT`?"),
+    ("DUNLIN__LISTENER__01__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__01__PORT`?"),
+    (
+        "DUNLIN__LISTENER__1__PORT",
+        "1",
+        "there are 0 of [[listener]]",
+        "a number up to 0, which adds another one",
+    ),
+    (
+        "DUNLIN__LISTENER__0__PROT_FILE",
+        "1",
+        "no such setting",
+        "did you mean `DUNLIN__LISTENER__0__PORT_FILE`?",
+    ),
+    ("DUNLIN__", "1", "no such setting", "`DUNLIN__TABLE__KEY`, where TABLE is one of"),
+    (
+        "DUNLIN__SERVER__SHARDS",
+        "two",
+        "`shards` is \"two\", which is of another type",
+        "a whole number from 0 to 64",
+    ),
+    (
+        "DUNLIN__SERVER__SHARDS",
+        "65",
+        "`shards` is \"65\", which is out of bounds",
+        "a whole number from 0 to 64",
+    ),
+    (
+        "DUNLIN__SERVER__SHARDS_FILE",
+        "/nowhere",
+        "cannot read \"/nowhere\": No such file",
+        "the path of a file",
+    ),
+    (
+        "DUNLIN__LOG__LEVEL",
+        "loud",
+        "`level` is \"loud\", which is not one of the words",
+        "one of error, warn, info, debug, trace",
+    ),
+    (
+        "DUNLIN__AUTH__0__SECRET",
+        "hush",
+        "`secret` is a secret, which is too short",
+        "a text, 16 to 65535 bytes long",
+    ),
+    (
+        "DUNLIN__LOG__LEVEL_FILE",
+        "@short",
+        "`level` is what stands in the file, which is not one",
+        "one of error",
+    ),
+    ("DUNLIN__AUTH__0__KIND", "jwt", "a provider of kind `jwt` without `a key`", "one of `secret`"),
+    (
+        "DUNLIN__LISTENER__0__AUTH",
+        "users",
+        "there is no provider `users`",
+        "an [[auth]] with this name; there is none",
+    ),
+];
+
 #[test]
 fn wrong_variables_are_named_with_what_was_expected() {
     let folder = tempfile::tempdir().unwrap();
     let short = folder.path().join("short");
     fs::write(&short, "hush").unwrap();
-    for (name, value, found, expected) in [
-        ("DUNLIN__SERVER__SHARD", "1", "no such setting", "did you mean `DUNLIN__SERVER__SHARDS`?"),
-        ("DUNLIN__SEVER__SHARDS", "1", "no such setting", "did you mean `DUNLIN__SERVER__SHARDS`?"),
-        (
-            "DUNLIN__SERVER__shards",
-            "1",
-            "no such setting",
-            "`DUNLIN__TABLE__KEY`, where TABLE is one of SERVER, LISTENER__0",
-        ),
-        ("DUNLIN__SERVER__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__0__PORT`?"),
-        ("DUNLIN__LISTENER__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__0__PORT`?"),
-        ("DUNLIN__LISTENER__01__PORT", "1", "no such setting", "did you mean `DUNLIN__LISTENER__01__PORT`?"),
-        (
-            "DUNLIN__LISTENER__1__PORT",
-            "1",
-            "there are 0 of [[listener]]",
-            "a number up to 0, which adds another one",
-        ),
-        (
-            "DUNLIN__LISTENER__0__PROT_FILE",
-            "1",
-            "no such setting",
-            "did you mean `DUNLIN__LISTENER__0__PORT_FILE`?",
-        ),
-        ("DUNLIN__", "1", "no such setting", "`DUNLIN__TABLE__KEY`, where TABLE is one of"),
-        (
-            "DUNLIN__SERVER__SHARDS",
-            "two",
-            "`shards` is \"two\", which is of another type",
-            "a whole number from 0 to 64",
-        ),
-        (
-            "DUNLIN__SERVER__SHARDS",
-            "65",
-            "`shards` is \"65\", which is out of bounds",
-            "a whole number from 0 to 64",
-        ),
-        (
-            "DUNLIN__SERVER__SHARDS_FILE",
-            "/nowhere",
-            "cannot read \"/nowhere\": No such file",
-            "the path of a file",
-        ),
-        (
-            "DUNLIN__LOG__LEVEL",
-            "loud",
-            "`level` is \"loud\", which is not one of the words",
-            "one of error, warn, info, debug, trace",
-        ),
-        (
-            "DUNLIN__AUTH__0__SECRET",
-            "hush",
-            "`secret` is a secret, which is too short",
-            "a text, 16 to 65535 bytes long",
-        ),
-        (
-            "DUNLIN__LOG__LEVEL_FILE",
-            short.to_str().unwrap(),
-            "`level` is what stands in the file, which is not one",
-            "one of error",
-        ),
-        ("DUNLIN__AUTH__0__KIND", "jwt", "a provider of kind `jwt` without `a key`", "one of `secret`"),
-        (
-            "DUNLIN__LISTENER__0__AUTH",
-            "users",
-            "there is no provider `users`",
-            "an [[auth]] with this name; there is none",
-        ),
-    ] {
+    for &(name, value, found, expected) in WRONG {
+        let value = if value == "@short" { short.to_str().unwrap() } else { value };
         let error = load(&with(&[(name, value)])).unwrap_err().to_string();
         // The number cannot be guessed.
         let expected = if name.contains("__01__") { "the name of a setting" } else { expected };

@@ -41,6 +41,13 @@ impl Draft {
         let Config { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = config.clone();
         Self { server, broker, lobby, tls, login, rights, storage, admin, log, ..Self::default() }
     }
+
+    /// Puts that back into a configuration.
+    pub(in crate::config) fn put_into(self, config: &mut Config) {
+        let Self { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = self;
+        let (listeners, auths) = (std::mem::take(&mut config.listeners), std::mem::take(&mut config.auths));
+        *config = Config { server, listeners, broker, lobby, tls, auths, login, rights, storage, admin, log };
+    }
 }
 
 /// One table of the file.
