@@ -22,16 +22,24 @@ use crate::{
 
 /// Providers, asked one after the other until one knows the Client. Without any, everybody is welcome.
 pub struct Chain {
-    providers: Vec<Arc<dyn Authenticator>>,
+    providers: Vec<Named>,
     allows_anonymous: bool,
     throttle: Option<Arc<Throttle>>,
     rulebook: Arc<Rulebook>,
+}
+
+/// A provider and its name, which whoever it lets in keeps.
+struct Named {
+    name: Arc<str>,
+    provider: Arc<dyn Authenticator>,
 }
 
 /// What is remembered of one Client's exchange between its steps, and from one exchange to the next.
 #[derive(Default)]
 pub struct Exchange {
     next: Option<Box<dyn NextStep>>,
+    /// The provider that has asked for it.
+    provider: Option<Arc<str>>,
     /// What was asked first, without credentials: where the Client comes from.
     origin: Option<Box<Question>>,
 }
@@ -48,6 +56,8 @@ impl Chain {
     #[must_use]
     pub fn of(providers: Vec<Arc<dyn Authenticator>>) -> Self {
         let allows_anonymous = providers.is_empty();
+        let named = |provider: Arc<dyn Authenticator>| Named { name: provider.name().into(), provider };
+        let providers = providers.into_iter().map(named).collect();
         Self { providers, allows_anonymous, throttle: None, rulebook: Arc::default() }
     }
 
@@ -85,7 +95,7 @@ impl Chain {
     #[must_use]
     pub fn users(&self) -> Option<Users> {
         let mut users = Users { allows_anonymous: self.allows_anonymous, ..Users::default() };
-        for provider in &self.providers {
+        for Named { provider, .. } in &self.providers {
             users.names.extend(provider.user_names()?);
         }
         (!self.providers.is_empty()).then_some(users)
@@ -110,21 +120,26 @@ impl Chain {
             Some(next) if is_continued => next.judge(question).await,
             // An answer without a challenge.
             None if is_continued => Verdict::Deny(ReasonCode::ProtocolError),
-            _ => self.first_step(question).await,
+            _ => self.first_step(question, &mut exchange.provider).await,
         };
         self.note(attempt, question, &verdict);
         self.decision(verdict, question, exchange)
     }
 
-    async fn first_step(&self, question: &Question) -> Verdict {
+    /// Asks one provider after the other; `known_by` is then the one that knows the Client.
+    async fn first_step(&self, question: &Question, known_by: &mut Option<Arc<str>>) -> Verdict {
         let credentials = &question.credentials;
+        *known_by = None;
         if self.is_open() && credentials.method.is_none() {
             return Verdict::Grant { grant: Grant::default(), data: Vec::new() };
         }
-        for provider in &self.providers {
+        for Named { name, provider } in &self.providers {
             match provider.judge(question).await {
                 Verdict::NotMine => {}
-                verdict => return verdict,
+                verdict => {
+                    *known_by = Some(Arc::clone(name));
+                    return verdict;
+                }
             }
         }
         if self.allows_anonymous && is_anonymous(credentials) {
@@ -171,7 +186,7 @@ impl Chain {
 
     fn decision(&self, verdict: Verdict, question: &Question, exchange: &mut Exchange) -> Decision {
         match verdict {
-            Verdict::Grant { grant, data } => self.grant(grant, data, question),
+            Verdict::Grant { grant, data } => self.grant(grant, data, question, exchange.provider.take()),
             Verdict::Challenge { data, next } => {
                 exchange.next = Some(next);
                 Decision::Challenge(data)
@@ -183,7 +198,13 @@ impl Chain {
         }
     }
 
-    fn grant(&self, grant: Grant, data: Vec<u8>, question: &Question) -> Decision {
+    fn grant(
+        &self,
+        grant: Grant,
+        data: Vec<u8>,
+        question: &Question,
+        provider: Option<Arc<str>>,
+    ) -> Decision {
         let Grant { user_name, groups, rules, expires, client_id } = grant;
         let valid_for = match expires.map(|expires| expires.duration_since(SystemTime::now())) {
             None => None,
@@ -198,7 +219,7 @@ impl Chain {
             certificate: question.certificate.clone(),
         };
         let permissions = self.rulebook.permissions(subject, rules);
-        Decision::Grant { permissions, data, terms: Terms { client_id, valid_for } }
+        Decision::Grant { permissions, data, terms: Terms { client_id, valid_for, provider } }
     }
 }
 
@@ -230,7 +251,7 @@ impl Exchange {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.providers.iter().map(|provider| provider.name())).finish()
+        f.debug_list().entries(self.providers.iter().map(|provider| &provider.name)).finish()
     }
 }
 

@@ -181,6 +181,10 @@ pub struct ConnectRequest {
     pub authentication: Option<Authentication>,
     /// Where it comes from, for the log.
     pub peer: Box<str>,
+    /// The name of the listener that it has come to, if whoever hands it in knows one.
+    pub listener: Option<Arc<str>>,
+    /// The name of the provider that knew it; nothing for one that was let in without a proof.
+    pub provider: Option<Arc<str>>,
 }
 
 /// The Will of a CONNECT.
@@ -210,6 +214,8 @@ pub struct Terms {
     pub client_id: Option<Box<str>>,
     /// How long until it is disconnected, unless it authenticates again in time.
     pub valid_for: Option<Duration>,
+    /// The name of the provider that knows it; nothing if no proof was needed.
+    pub provider: Option<Arc<str>>,
 }
 
 /// What the providers say about a Client.

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod message;
 pub mod metrics;
 pub mod output;
+mod pace;
 mod packets;
 pub mod permissions;
 mod publication;

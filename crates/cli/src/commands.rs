@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod admin;
+pub mod explain;
 pub mod passwd;
 pub mod publish;
 pub mod subscribe;

@@ -50,6 +50,9 @@ impl Husk {
             will: request.will.take(),
             authentication: request.authentication.take(),
             permissions: request.permissions.apart(),
+            // Other owners keep these.
+            listener: request.listener.take(),
+            provider: request.provider.take(),
             ..*request
         }
     }

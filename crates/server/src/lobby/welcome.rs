@@ -151,7 +151,8 @@ impl Talk<'_> {
                     self.line.write_all(&bytes).await?;
                     if self.handshake.has_unread() { self.handshake.handle(&[]) } else { Step::NeedBytes }
                 }
-                Step::Welcome { request, unread } => {
+                Step::Welcome { mut request, unread } => {
+                    request.listener = Some(Arc::clone(&self.door.name));
                     let seat = self.seat.take().expect("only who has a seat was granted");
                     let exchange =
                         request.authentication.is_some().then(|| std::mem::take(&mut self.exchange));

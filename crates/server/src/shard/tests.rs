@@ -215,6 +215,8 @@ fn request() -> ConnectRequest {
         valid_for: None,
         authentication: None,
         peer: "test".into(),
+        listener: None,
+        provider: None,
     }
 }
 
