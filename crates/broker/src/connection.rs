@@ -10,7 +10,7 @@ use dunlin_protocol::{
 
 use thin_vec::ThinVec;
 
-use crate::topics::ids::SessionIndex;
+use crate::{input::Entry, topics::ids::SessionIndex};
 
 /// A connected Client: what was agreed for this Network Connection.
 #[derive(Debug)]
@@ -30,9 +30,8 @@ pub(crate) struct Connection {
     pub(crate) extras: Option<Box<Extras>>,
     /// Where the Client comes from.
     pub(crate) peer: Box<str>,
-    /// The listener it has come to, and the provider that knew it.
-    pub(crate) listener: Option<Arc<str>>,
-    pub(crate) provider: Option<Arc<str>>,
+    /// How it got in.
+    pub(crate) entry: Option<Arc<Entry>>,
     /// The user name it was authenticated with.
     pub(crate) user_name: Option<Box<str>>,
     pub(crate) connected_at: Instant,

@@ -253,8 +253,7 @@ impl Handshake {
             valid_for: None,
             authentication: method.map(|method| Authentication { method, data: Vec::new() }),
             peer: self.peer.clone(),
-            listener: None,
-            provider: None,
+            entry: None,
             client_id,
         };
         (request, credentials)
@@ -290,7 +289,7 @@ impl Handshake {
                 }
                 request.permissions = permissions;
                 request.valid_for = terms.valid_for;
-                request.provider = terms.provider;
+                request.entry = terms.entry;
                 if let Some(authentication) = &mut request.authentication {
                     authentication.data = data;
                 }

@@ -181,10 +181,17 @@ pub struct ConnectRequest {
     pub authentication: Option<Authentication>,
     /// Where it comes from, for the log.
     pub peer: Box<str>,
-    /// The name of the listener that it has come to, if whoever hands it in knows one.
-    pub listener: Option<Arc<str>>,
-    /// The name of the provider that knew it; nothing for one that was let in without a proof.
-    pub provider: Option<Arc<str>>,
+    /// How it got in, if whoever has let it in says so.
+    pub entry: Option<Arc<Entry>>,
+}
+
+/// How Clients get in: one for all that come the same way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The name of the listener that they have come to.
+    pub listener: Box<str>,
+    /// The name of the provider that knows them; nothing if no proof was needed.
+    pub provider: Option<Box<str>>,
 }
 
 /// The Will of a CONNECT.
@@ -214,8 +221,8 @@ pub struct Terms {
     pub client_id: Option<Box<str>>,
     /// How long until it is disconnected, unless it authenticates again in time.
     pub valid_for: Option<Duration>,
-    /// The name of the provider that knows it; nothing if no proof was needed.
-    pub provider: Option<Arc<str>>,
+    /// How it got in.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// What the providers say about a Client.

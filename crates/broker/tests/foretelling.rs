@@ -113,8 +113,7 @@ impl Bench {
             valid_for: None,
             authentication: None,
             peer: "a test".into(),
-            listener: None,
-            provider: None,
+            entry: None,
         };
         self.input(Input::Arrived(Box::new(Arrival { connection, request, unread: Vec::new() })));
         connection

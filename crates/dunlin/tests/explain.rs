@@ -5,6 +5,8 @@ mod support;
 
 #[path = "explain/files.rs"]
 mod files;
+#[path = "explain/log.rs"]
+mod log;
 #[path = "explain/missing.rs"]
 mod missing;
 #[path = "explain/publication.rs"]

@@ -50,9 +50,7 @@ impl Husk {
             will: request.will.take(),
             authentication: request.authentication.take(),
             permissions: request.permissions.apart(),
-            // Other owners keep these.
-            listener: request.listener.take(),
-            provider: request.provider.take(),
+            entry: request.entry.take(),
             ..*request
         }
     }

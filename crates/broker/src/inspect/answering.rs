@@ -248,8 +248,7 @@ fn connection_report(
 ) -> ConnectionReport {
     ConnectionReport {
         peer: connection.peer.clone(),
-        listener: connection.listener.clone(),
-        provider: connection.provider.clone(),
+        entry: connection.entry.clone(),
         maximum_packet_size: connection.maximum_packet_size,
         in_flight_max: session.outbound.receive_maximum(),
         progress_at: connection.progress_at,

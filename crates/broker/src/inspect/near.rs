@@ -54,13 +54,18 @@ pub fn near_miss(filter: &str, topic: &str) -> Option<Miss> {
     let without_spaces = |text: &str| text.replace(char::is_whitespace, "");
     let checks: [(Miss, &dyn Fn() -> bool); 9] = [
         (Miss::Case, &|| matches(&filter.to_lowercase(), &topic.to_lowercase())),
-        (Miss::LeadingSlash, &|| matches(filter, &leading(topic))),
-        (Miss::TrailingSlash, &|| matches(filter, &trailing(topic))),
+        (Miss::LeadingSlash, &|| {
+            (filter.starts_with('/') || topic.starts_with('/')) && matches(filter, &leading(topic))
+        }),
+        (Miss::TrailingSlash, &|| {
+            (filter.ends_with('/') || topic.ends_with('/')) && matches(filter, &trailing(topic))
+        }),
         (Miss::Space, &|| matches(&without_spaces(filter), &without_spaces(topic))),
         (Miss::Dollar, &|| topic.strip_prefix('$').is_some_and(|rest| matches(filter, &format!("x{rest}")))),
         (Miss::PlusIsOneLevel, &|| {
             let head = filter.strip_suffix('+').filter(|head| head.is_empty() || head.ends_with('/'));
-            head.is_some_and(|head| matches(&format!("{head}#"), topic))
+            let is_longer = topic.split('/').count() > filter.split('/').count();
+            is_longer && head.is_some_and(|head| matches(&format!("{head}#"), topic))
         }),
         (Miss::Below, &|| !filter.ends_with('#') && matches(&format!("{filter}/#"), topic)),
         (Miss::Above, &|| is_above(filter, topic)),

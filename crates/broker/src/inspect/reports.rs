@@ -6,7 +6,8 @@ use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    rights::denials::DenialCounts, sessions::drops::DropCounts, subscriptions::subscription::Subscription,
+    input::Entry, rights::denials::DenialCounts, sessions::drops::DropCounts,
+    subscriptions::subscription::Subscription,
 };
 
 /// What waits for one Session, or for several.
@@ -56,10 +57,8 @@ pub struct SessionReport {
 pub struct ConnectionReport {
     /// Where the Client comes from.
     pub peer: Box<str>,
-    /// The listener it has come to, if it has a name.
-    pub listener: Option<Arc<str>>,
-    /// The provider that knew it; nothing if no proof was needed.
-    pub provider: Option<Arc<str>>,
+    /// How it got in, if that is known.
+    pub entry: Option<Arc<Entry>>,
     /// The user name it was authenticated with.
     pub user_name: Option<Box<str>>,
     /// The version it speaks.

@@ -86,8 +86,7 @@ impl World {
             valid_for: None,
             authentication: None,
             peer: "nowhere".into(),
-            listener: None,
-            provider: None,
+            entry: None,
         };
         let arrival = Arrival { connection, request, unread: Vec::new() };
         self.shard.handle(NOW, Input::Arrived(Box::new(arrival)), &mut self.out);

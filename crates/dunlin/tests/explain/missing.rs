@@ -76,7 +76,7 @@ fn the_cause_is_found() {
         assert_cause(&told, "receive-right", "rules.toml:2 denies it");
         assert_eq!(told["verdict"], "denied");
         let told = missing(&server, "fine", "meter", 135);
-        assert_cause(&told, "publisher", "rules.toml:6 denies it");
+        assert_cause(&told, "publisher", "rules.toml:7 denies it");
         let mut own = connect(&server, "own", &[]);
         subscribe(&mut own, "t", 0b0000_0101, None);
         assert_cause(&missing(&server, "own", "own", 16), "no-local", "No Local");
@@ -180,12 +180,9 @@ fn the_text_ends_in_a_sentence() {
     let _sub = subscriber(&server, "sub", "t/+", 1);
     let text = said(&server, "why-not --client sub -t t", 16);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].starts_with("yes  has a Session?         there is one"), "{text}");
-    assert!(lines[1].starts_with("yes  is connected?          connected for "), "{text}");
-    assert!(
-        lines[2].starts_with("no   has subscribed?        none of its 1 Subscriptions matches"),
-        "{text}"
-    );
+    assert!(lines[0].starts_with("yes  has a Session?     there is one"), "{text}");
+    assert!(lines[1].starts_with("yes  is connected?      connected for "), "{text}");
+    assert!(lines[2].starts_with("no   has subscribed?    none of its 1 Subscriptions matches"), "{text}");
     assert!(lines[4].starts_with("-    may be published?"), "{text}");
     let last = lines.last().expect("a line");
     assert!(

@@ -37,7 +37,7 @@ fn what_a_subscription_brings_is_foretold() {
             (&told["session_subscriptions"], &told["session_subscriptions_max"]),
             (&1.into(), &2.into())
         );
-        assert_eq!(told["rule"]["line"], 11);
+        assert_eq!(told["rule"]["line"], 12);
         let all = json(&server, "subscribe --client reader -f r/# -n 100", 0);
         let rows = all["retained"].as_array().expect("a list");
         let secret = rows.iter().find(|row| row["topic"] == "r/secret").expect("it is shown");
@@ -46,7 +46,7 @@ fn what_a_subscription_brings_is_foretold() {
         let again = json(&server, "subscribe --client reader -f a/b", 0);
         assert_eq!((&again["replaces"]["qos"], &again["retained_messages"]), (&1.into(), &0.into()));
         let denied = json(&server, "subscribe --client reader -f hidden/x", 135);
-        assert_eq!((&denied["rule"]["line"], &denied["granted_qos"]), (&6.into(), &serde_json::Value::Null));
+        assert_eq!((&denied["rule"]["line"], &denied["granted_qos"]), (&7.into(), &serde_json::Value::Null));
         let shared = said(&server, "subscribe --client reader -f $share/g/r/# -q 1", 0);
         assert!(shared.contains("shared      each message goes to one member"), "{shared}");
         assert!(shared.contains("has         1 of 2 Subscriptions"), "{shared}");

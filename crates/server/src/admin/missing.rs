@@ -144,6 +144,9 @@ impl Operator {
             place = next;
         }
         let mut text = format!("none of its {} Subscriptions matches", session.subscriptions);
+        if session.denials.subscribe > 0 {
+            text += &format!("; rules denied it {} Subscriptions", session.denials.subscribe);
+        }
         for (miss, filter) in near {
             text += &format!("; {filter:?} nearly does: {}", miss.words());
         }
@@ -212,7 +215,7 @@ impl Operator {
             None => (Finding::Cause, format!("no member of {group} may receive it")),
             Some(next) if next.client_id == client_id => {
                 let finding = if members > 1 { Finding::Perhaps } else { Finding::Fine };
-                let text = format!("{group} gives each message to one of {members}: the next one is its");
+                let text = format!("{group} gives each message to one of {members}: the next one goes to it");
                 (finding, format!("{text}, {}", next.why))
             }
             Some(next) => {

@@ -51,8 +51,7 @@ pub(crate) fn session(report: SessionReport) -> session::Session {
 fn connection(report: ConnectionReport) -> session::Connection {
     let ConnectionReport {
         peer,
-        listener,
-        provider,
+        entry,
         user_name,
         version,
         connected_at,
@@ -63,8 +62,8 @@ fn connection(report: ConnectionReport) -> session::Connection {
     } = report;
     session::Connection {
         address: peer.into(),
-        listener: listener.as_deref().map(Into::into),
-        provider: provider.as_deref().map(Into::into),
+        listener: entry.as_ref().map(|entry| entry.listener.to_string()),
+        provider: entry.and_then(|entry| entry.provider.as_deref().map(Into::into)),
         user_name: user_name.map(Into::into),
         version: version.to_string(),
         connected_at_ms: connected_at.as_ms(),

@@ -151,8 +151,7 @@ impl Talk<'_> {
                     self.line.write_all(&bytes).await?;
                     if self.handshake.has_unread() { self.handshake.handle(&[]) } else { Step::NeedBytes }
                 }
-                Step::Welcome { mut request, unread } => {
-                    request.listener = Some(Arc::clone(&self.door.name));
+                Step::Welcome { request, unread } => {
                     let seat = self.seat.take().expect("only who has a seat was granted");
                     let exchange =
                         request.authentication.is_some().then(|| std::mem::take(&mut self.exchange));

@@ -215,8 +215,7 @@ fn request() -> ConnectRequest {
         valid_for: None,
         authentication: None,
         peer: "test".into(),
-        listener: None,
-        provider: None,
+        entry: None,
     }
 }
 

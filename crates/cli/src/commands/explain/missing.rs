@@ -14,7 +14,7 @@ pub(super) fn print(missing: &Missing, out: &mut impl Write) -> io::Result<()> {
             Finding::Cause => "no",
             Finding::Unknown => "-",
         };
-        writeln!(out, "{mark:<3}  {:<22}  {}", question(step.check), safe(&step.words))?;
+        writeln!(out, "{mark:<3}  {:<17}  {}", question(step.check), safe(&step.words))?;
     }
     writeln!(out, "{}", safe(&missing.conclusion))
 }

@@ -9,7 +9,7 @@ use dunlin_admin_api::{
 };
 use serde_json::{Value, json};
 
-use crate::commands::admin::rows::{Trouble, moment, safe, seconds};
+use crate::commands::admin::rows::{Trouble, moment, safe};
 
 use super::{
     args::{Action, ExplainArgs},
@@ -243,7 +243,7 @@ fn session_words(session: Option<&Session>, shard: u8) -> String {
             safe(&connection.version),
             match connection.keep_alive_s {
                 0 => "off".to_owned(),
-                keep_alive_s => seconds(keep_alive_s.into()),
+                keep_alive_s => format!("{keep_alive_s} s"),
             }
         ),
     }

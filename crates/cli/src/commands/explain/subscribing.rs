@@ -66,7 +66,7 @@ impl CalledRows {
         let Some((messages, denied, is_cut)) = self.counted else { return Ok(()) };
         let least = if is_cut { "at least " } else { "" };
         let shown = self.rows.len() as u64;
-        let kept_back = if denied > 0 { format!(", {denied} are kept back by rules") } else { String::new() };
+        let kept_back = if denied > 0 { format!("; rules keep {denied} back") } else { String::new() };
         let cut = if shown < messages + denied { format!("; {shown} are shown") } else { String::new() };
         let come = count(messages, "Retained Message");
         writeln!(out, "{least}{come} would come{kept_back}{cut}")?;
