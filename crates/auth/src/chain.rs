@@ -7,8 +7,9 @@ use std::{
 };
 
 use dunlin_broker::{
+    entry::Entry,
     handshake::Credentials,
-    input::{Decision, Entry, Terms},
+    input::{Decision, Terms},
     permissions::{rule_set::Users, subject::Subject},
 };
 use dunlin_packet::reason_code::ReasonCode;

@@ -10,7 +10,7 @@ use dunlin_protocol::{
 
 use thin_vec::ThinVec;
 
-use crate::{input::Entry, topics::ids::SessionIndex};
+use crate::{entry::Entry, topics::ids::SessionIndex};
 
 /// A connected Client: what was agreed for this Network Connection.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
+    entry::Entry,
     ids::{ConnectionId, ShardId},
     inspect::question::Asked,
     message::Message,
@@ -183,15 +184,6 @@ pub struct ConnectRequest {
     pub peer: Box<str>,
     /// How it got in, if whoever has let it in says so.
     pub entry: Option<Arc<Entry>>,
-}
-
-/// How Clients get in: one for all that come the same way.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// The name of the listener that they have come to.
-    pub listener: Box<str>,
-    /// The name of the provider that knows them; nothing if no proof was needed.
-    pub provider: Option<Box<str>>,
 }
 
 /// The Will of a CONNECT.

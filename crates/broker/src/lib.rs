@@ -6,6 +6,7 @@
 
 mod connection;
 mod ending;
+pub mod entry;
 mod fanout;
 pub mod handshake;
 mod held;

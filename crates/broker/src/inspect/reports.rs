@@ -6,7 +6,7 @@ use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    input::Entry, rights::denials::DenialCounts, sessions::drops::DropCounts,
+    entry::Entry, rights::denials::DenialCounts, sessions::drops::DropCounts,
     subscriptions::subscription::Subscription,
 };
 
