@@ -89,6 +89,13 @@ pub enum Answer {
     Receiving(Box<Receiving>),
     /// Why a Client does not get a message.
     Missing(Box<Missing>),
+    /// The configuration was read again, and what can be changed is changed.
+    Reloaded {
+        /// Settings that are others now.
+        changed: Vec<String>,
+        /// Settings that would be others after a restart.
+        restart: Vec<String>,
+    },
     /// What was wanted is done.
     Done {
         /// What was done, in words.
@@ -111,6 +118,8 @@ pub enum Refusal {
     NotAQuestion,
     /// Something in the question cannot be, such as a Topic Filter that is none.
     BadValue,
+    /// The configuration, or a file that it names, cannot be used; nothing has changed.
+    BadConfiguration,
     /// There is no such Session, or it has no Network Connection.
     NotFound,
     /// There are as many questions under way as there may be.

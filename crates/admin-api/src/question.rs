@@ -126,6 +126,9 @@ pub enum Question {
         #[serde(default)]
         reason: Option<String>,
     },
+    /// Reads the configuration and all files that it names again, and puts in force what can be changed while the Server runs: all
+    /// of it, or nothing.
+    Reload {},
     /// Ends a Session: its Subscriptions and what waits for it are gone, its Will is published.
     DeleteSession {
         /// Whose.

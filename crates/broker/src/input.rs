@@ -8,6 +8,7 @@ use crate::{
     entry::Entry,
     ids::{ConnectionId, ShardId},
     inspect::question::Asked,
+    limits::Settings,
     message::Message,
     output::PageReader,
     permissions::{Permissions, rule_set::RuleSet},
@@ -70,6 +71,9 @@ pub enum Input<'a> {
     Storage(Storage),
     /// New rules are in force, in the place of those with the same name. They count for living Sessions at once.
     Rules(Arc<RuleSet>),
+    /// Other limits are in force: for what happens from now on. What a Client was told at CONNECT must stay as it is: whether
+    /// there are features, how large packets may be, and whether anything is durable.
+    Settings(Arc<Settings>),
     /// An operator asks something, or wants something done; answered in
     /// [`Outbox::answers`](crate::output::Outbox::answers).
     Asked(Box<Asked>),

@@ -5,7 +5,7 @@ use dunlin_packet::{
     topic::{filter::TopicFilter, name::TopicName},
 };
 
-/// All settings of the broker. They do not change while it runs.
+/// All settings of the broker. Others are put in force by [`Input::Settings`](crate::input::Input::Settings).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Greatest QoS that Clients may publish with (3.2.2.3.4).

@@ -76,6 +76,7 @@ impl Shard {
             Input::Unreadable { reader, what } => state.page_is_unreadable(now, reader, what, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Rules(rules) => state.change_rules(now, rules, out),
+            Input::Settings(settings) => state.settings = settings,
             Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),

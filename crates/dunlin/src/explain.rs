@@ -47,6 +47,7 @@ mod files {
     };
     use dunlin_server::{
         config::{
+            environment::Environment,
             load::{Flags, load},
             model::{Config, ListenerConfig},
         },
@@ -86,7 +87,8 @@ mod files {
                 return Err("only a running Server knows why a message is missing".into());
             }
         };
-        let config = load(&Flags { config: Some(file), ..Flags::default() })?;
+        let environment = Environment::of_process();
+        let config = load(&Flags { config: Some(file), environment, ..Flags::default() })?;
         let said = args.asker();
         let asker = Asker {
             client_id: said.client.clone(),

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "server")]
+mod config;
 #[cfg(feature = "cli")]
 mod explain;
 #[cfg(feature = "server")]
@@ -23,6 +25,8 @@ struct Arguments {
 enum Command {
     #[cfg(feature = "server")]
     Serve(serve::Serve),
+    #[cfg(feature = "server")]
+    Config(Box<config::Config>),
     #[cfg(feature = "server")]
     Store(store::Store),
     #[cfg(feature = "bench")]
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
     match arguments.command {
         #[cfg(feature = "server")]
         Command::Serve(arguments) => dunlin_server::serve::serve(&arguments.into()),
+        #[cfg(feature = "server")]
+        Command::Config(arguments) => arguments.run(),
         #[cfg(feature = "server")]
         Command::Store(arguments) => arguments.run(),
         #[cfg(feature = "bench")]

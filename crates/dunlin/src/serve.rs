@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, value_parser};
-use dunlin_server::config::load::Flags;
+use dunlin_server::config::{environment::Environment, load::Flags};
 
 /// Runs the Server
 ///
@@ -49,6 +49,7 @@ fn address(text: &str) -> Result<IpAddr, &'static str> {
 impl From<Serve> for Flags {
     fn from(arguments: Serve) -> Self {
         let Serve { bind, port, data_dir, shards, config, verbose, allow_anonymous } = arguments;
-        Self { config, bind, port, data_dir, shards, verbose, allow_anonymous }
+        let environment = Environment::of_process();
+        Self { config, bind, port, data_dir, shards, verbose, allow_anonymous, environment }
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use clap::{Args, Subcommand};
 use dunlin_server::{
     config::{
+        environment::Environment,
         load::{Flags, load},
         model::Config,
     },
@@ -136,8 +137,12 @@ fn words(error: impl Display) -> String {
 
 impl Place {
     fn config(&self) -> Result<Config, String> {
-        let flags =
-            Flags { config: self.config.clone(), data_dir: self.data_dir.clone(), ..Flags::default() };
+        let flags = Flags {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            environment: Environment::of_process(),
+            ..Flags::default()
+        };
         load(&flags).map_err(words)
     }
 

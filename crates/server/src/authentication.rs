@@ -40,32 +40,100 @@ pub struct ChainError {
     source: ProviderError,
 }
 
+/// The providers of a configuration, opened, and what they share. Those that stay as they are keep what they know when the
+/// configuration is read again.
+#[derive(Clone)]
+pub(crate) struct Providers {
+    opened: Vec<(AuthConfig, Arc<dyn Authenticator>)>,
+    login: LoginConfig,
+    pool: Arc<HashingPool>,
+    throttle: Arc<Throttle>,
+}
+
+impl Providers {
+    /// Opens all providers.
+    ///
+    /// # Errors
+    /// [`ChainError`] for the first provider that cannot be used.
+    pub(crate) fn open(config: &Config) -> Result<Self, ChainError> {
+        let pool = Arc::new(pool(&config.login));
+        let throttle = Arc::new(Throttle::new(throttle_limits(&config.login)));
+        Self::open_with(config, pool, throttle)
+    }
+
+    fn open_with(
+        config: &Config,
+        pool: Arc<HashingPool>,
+        throttle: Arc<Throttle>,
+    ) -> Result<Self, ChainError> {
+        let opened = config.auths.iter().map(|provider| opened(provider, &pool)).collect::<Result<_, _>>()?;
+        Ok(Self { opened, login: config.login.clone(), pool, throttle })
+    }
+
+    /// The providers of another configuration: those that it has as well stay, and the counted failures, too, unless the limits of
+    /// passwords are others. All files are read, so that what cannot be used shows before anything changes.
+    ///
+    /// # Errors
+    /// [`ChainError`] for the first provider that cannot be used.
+    pub(crate) fn open_again(&self, config: &Config) -> Result<Self, ChainError> {
+        if config.login != self.login {
+            return Self::open(config);
+        }
+        let fresh = Self::open_with(config, Arc::clone(&self.pool), Arc::clone(&self.throttle))?;
+        let known = |(provider, fresh): (AuthConfig, _)| {
+            let known = self.opened.iter().find(|(known, _)| *known == provider);
+            let opened = known.map_or(fresh, |(_, opened)| Arc::clone(opened));
+            (provider, opened)
+        };
+        Ok(Self { opened: fresh.opened.into_iter().map(known).collect(), ..self.clone() })
+    }
+
+    /// A chain for each listener.
+    pub(crate) fn chains(&self, config: &Config) -> Chains {
+        let chain = |listener: &ListenerConfig| {
+            let all = || self.opened.iter().map(|(_, provider)| Arc::clone(provider)).collect();
+            let named = |names: &Vec<String>| {
+                let find = |name: &String| self.opened.iter().find(|(other, _)| other.name == *name);
+                names.iter().filter_map(find).map(|(_, provider)| Arc::clone(provider)).collect()
+            };
+            let chain = Chain::of(listener.auth.as_ref().map_or_else(all, named));
+            let allows_anonymous = listener.allow_anonymous.unwrap_or(chain.allows_anonymous());
+            let chain = chain.with_anonymous(allows_anonymous).with_throttle(Arc::clone(&self.throttle));
+            (listener.name.as_str().into(), chain)
+        };
+        let chains: Vec<_> = config.listeners.iter().map(chain).collect();
+        Chains::new(self.opened.iter().map(|(_, provider)| Arc::clone(provider)).collect(), chains)
+    }
+}
+
+impl std::fmt::Debug for Providers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.opened.iter().map(|(provider, _)| &provider.name)).finish()
+    }
+}
+
 /// Opens all providers and makes a chain for each listener.
 ///
 /// # Errors
 /// [`ChainError`] for the first provider that cannot be used.
 pub fn chains(config: &Config) -> Result<Chains, ChainError> {
+    Ok(Providers::open(config)?.chains(config))
+}
+
+/// What is wrong with the providers, each by itself.
+pub(crate) fn faults(config: &Config) -> Vec<ChainError> {
     let pool = Arc::new(pool(&config.login));
-    let throttle = Arc::new(Throttle::new(throttle_limits(&config.login)));
-    let mut providers: Vec<(&str, Arc<dyn Authenticator>)> = Vec::new();
-    for provider in &config.auths {
-        let opened =
-            open(provider, &pool).map_err(|source| ChainError { name: provider.name.clone(), source })?;
-        providers.push((&provider.name, opened));
+    config.auths.iter().filter_map(|provider| opened(provider, &pool).err()).collect()
+}
+
+fn opened(
+    provider: &AuthConfig,
+    pool: &Arc<HashingPool>,
+) -> Result<(AuthConfig, Arc<dyn Authenticator>), ChainError> {
+    match open(provider, pool) {
+        Ok(opened) => Ok((provider.clone(), opened)),
+        Err(source) => Err(ChainError { name: provider.name.clone(), source }),
     }
-    let chain = |listener: &ListenerConfig| {
-        let all = || providers.iter().map(|(_, provider)| Arc::clone(provider)).collect();
-        let named = |names: &Vec<String>| {
-            let find = |name: &String| providers.iter().find(|(other, _)| other == name);
-            names.iter().filter_map(find).map(|(_, provider)| Arc::clone(provider)).collect()
-        };
-        let chain = Chain::of(listener.auth.as_ref().map_or_else(all, named));
-        let allows_anonymous = listener.allow_anonymous.unwrap_or(chain.allows_anonymous());
-        let chain = chain.with_anonymous(allows_anonymous).with_throttle(Arc::clone(&throttle));
-        (listener.name.as_str().into(), chain)
-    };
-    let chains: Vec<_> = config.listeners.iter().map(chain).collect();
-    Ok(Chains::new(providers.iter().map(|(_, provider)| Arc::clone(provider)).collect(), chains))
 }
 
 fn open(provider: &AuthConfig, pool: &Arc<HashingPool>) -> Result<Arc<dyn Authenticator>, ProviderError> {
@@ -152,19 +220,22 @@ fn throttle_limits(login: &LoginConfig) -> ThrottleLimits {
     }
 }
 
-/// Looks at the files of the providers now and then, until `stop`; `on_change` is called when one was read again.
+/// Looks at the files of the providers that are in force now and then, until `stop`; `on_change` is called when one was read again.
 pub(crate) async fn keep_up_to_date(
-    chains: Arc<Chains>,
+    chains: impl Fn() -> Arc<Chains> + Send,
     on_change: impl Fn() + Send + Sync + 'static,
     mut stop: watch::Receiver<bool>,
 ) {
     let on_change = Arc::new(on_change);
-    while chains.has_providers() {
+    loop {
         tokio::select! {
             () = sleep(LOOK_TIME) => {}
             _ = stop.changed() => return,
         }
-        let (chains, on_change) = (Arc::clone(&chains), Arc::clone(&on_change));
+        let (chains, on_change) = (chains(), Arc::clone(&on_change));
+        if !chains.has_providers() {
+            continue;
+        }
         let look = move || {
             if tell_changes(&chains) {
                 on_change();

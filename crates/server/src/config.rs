@@ -1,11 +1,17 @@
 //! The configuration: what can be set, and how it is read.
 
 pub mod authentication;
+pub(crate) mod changes;
 pub mod durability;
+pub mod environment;
 pub mod error;
+mod files;
 pub mod load;
 pub mod model;
+pub mod origin;
 mod settings;
+mod sheet;
+pub mod show;
 mod value;
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! What happened that should not have happened.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 /// Counted by all threads; all of it must be 0.
 #[derive(Debug, Default)]
@@ -17,5 +23,16 @@ impl Counts {
     /// How many there were.
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts the panic of the task that owns it, if it ends so.
+pub(crate) struct PanicWatch(pub(crate) Arc<Counts>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.panicked();
+        }
     }
 }

@@ -4,7 +4,8 @@ use dunlin_auth::{chain::Chain, chains::Chains};
 
 use crate::{
     config::model::{Config, loopback_listeners},
-    server::{Server, StartError},
+    server::Server,
+    start_error::StartError,
 };
 
 /// Starts a Server with `shards` shards on a free port, for this machine only, that keeps nothing on the disk. Its port is that of the first

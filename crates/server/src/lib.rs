@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod authentication;
+pub mod check;
 mod clock;
 pub mod config;
 mod counts;
@@ -13,12 +14,16 @@ pub mod in_process;
 pub mod listen;
 mod lobby;
 mod log;
+pub mod privileges;
 mod process;
+pub mod reload;
 pub mod rights;
 mod seats;
 pub mod serve;
 pub mod server;
 mod shard;
 mod socket_file;
+pub mod start_error;
+mod starting;
 pub mod storage;
 mod sys_topics;

@@ -4,6 +4,7 @@
 //! and dropped.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write, stderr},
     sync::{
         Arc,
@@ -14,7 +15,8 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, reload};
 
 use crate::config::model::LogConfig;
 
@@ -42,17 +44,46 @@ pub(crate) struct LineWriter<'a> {
 ///
 /// # Errors
 /// If the operating system gives no thread.
-pub(crate) fn start(config: &LogConfig) -> io::Result<Option<Log>> {
+pub(crate) fn start(config: &LogConfig) -> io::Result<Option<(Log, LevelSwitch)>> {
     let log = Log::start(stderr())?;
-    // What the engine of the store says of its daily work is for its own makers.
-    let filter = EnvFilter::new(format!("{},fjall=warn,lsm_tree=warn", config.level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone());
-    let started = if config.is_json {
-        builder.json().flatten_event(true).try_init()
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(config.level)).with_writer(log.clone());
+    let (started, switch) = if config.is_json {
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
+        let switch = LevelSwitch::new(builder.reload_handle());
+        (builder.try_init(), switch)
     } else {
-        builder.with_ansi(stderr().is_terminal()).try_init()
+        let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+        let switch = LevelSwitch::new(builder.reload_handle());
+        (builder.try_init(), switch)
     };
-    Ok(started.is_ok().then_some(log))
+    Ok(started.is_ok().then_some((log, switch)))
+}
+
+fn filter(level: Level) -> EnvFilter {
+    // What the engine of the store says of its daily work is for its own makers.
+    EnvFilter::new(format!("{level},fjall=warn,lsm_tree=warn"))
+}
+
+/// Sets another level while the log is written.
+pub(crate) struct LevelSwitch(Box<dyn Fn(Level) + Send + Sync>);
+
+impl LevelSwitch {
+    fn new<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Self {
+        Self(Box::new(move |level| {
+            // It fails if there is no log any more.
+            handle.reload(filter(level)).ok();
+        }))
+    }
+
+    pub(crate) fn set(&self, level: Level) {
+        (self.0)(level);
+    }
+}
+
+impl fmt::Debug for LevelSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LevelSwitch")
+    }
 }
 
 impl Log {

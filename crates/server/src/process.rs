@@ -1,6 +1,14 @@
 //! What the process asks of the operating system. The only unsafe code of the Server is here.
 
-use std::{ffi::CString, hint::black_box, io, mem::MaybeUninit, ptr};
+use std::{
+    ffi::{CStr, CString},
+    hint::black_box,
+    io,
+    mem::MaybeUninit,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr,
+};
 
 use mio::net::TcpListener;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -25,11 +33,18 @@ pub(crate) fn raise_open_files_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// The number of the user `name`; `None` if there is none.
+/// A user: its number, and that of its group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// The user `name`; `None` if there is none.
 ///
 /// # Errors
 /// What the operating system says.
-pub(crate) fn user_id(name: &str) -> io::Result<Option<u32>> {
+pub(crate) fn account(name: &str) -> io::Result<Option<Account>> {
     let name = CString::new(name)?;
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found = ptr::null_mut();
@@ -42,7 +57,54 @@ pub(crate) fn user_id(name: &str) -> io::Result<Option<u32>> {
         return not_found(code);
     }
     // SAFETY: what is found is `entry`, which was filled then.
-    Ok(Some(unsafe { (*found).pw_uid }))
+    Ok(Some(unsafe { Account { uid: (*found).pw_uid, gid: (*found).pw_gid } }))
+}
+
+/// The number of the user `name`; `None` if there is none.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) fn user_id(name: &str) -> io::Result<Option<u32>> {
+    Ok(account(name)?.map(|account| account.uid))
+}
+
+/// Whether this process may do everything.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: it only reads a number of this process.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Makes all threads of this process those of `name`, with the groups of that user, for good.
+///
+/// # Errors
+/// What the operating system says, or that root could come back; the process may be half changed and must end then.
+pub(crate) fn become_user(name: &CStr, account: Account) -> io::Result<()> {
+    let Account { uid, gid } = account;
+    let done = |code: libc::c_int| if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    // SAFETY: the pointer is to a text that ends with NUL and is not kept.
+    done(unsafe { libc::initgroups(name.as_ptr(), gid) })?;
+    // SAFETY: it changes a number of this process, real, effective and saved, as root does it.
+    done(unsafe { libc::setgid(gid) })?;
+    // SAFETY: the same.
+    done(unsafe { libc::setuid(uid) })?;
+    // SAFETY: if it fails, as it must, nothing changes.
+    if uid != 0 && unsafe { libc::setuid(0) } == 0 {
+        return Err(io::Error::other("root's rights did not go away"));
+    }
+    Ok(())
+}
+
+/// Whether this process may put files into `folder`.
+pub(crate) fn may_write(folder: &Path) -> bool {
+    let Ok(path) = CString::new(folder.as_os_str().as_bytes()) else { return false };
+    // SAFETY: the pointer is to a text that ends with NUL and is not kept.
+    unsafe { libc::access(path.as_ptr(), libc::R_OK | libc::W_OK | libc::X_OK) == 0 }
+}
+
+/// From now on new files and folders are for the user of this process only, whatever mode they are made with.
+pub(crate) fn keep_new_files_private() {
+    // SAFETY: it changes a number of this process.
+    unsafe { libc::umask(0o077) };
 }
 
 /// The number of the group `name`; `None` if there is none.
@@ -66,7 +128,7 @@ pub(crate) fn group_id(name: &str) -> io::Result<Option<u32>> {
 }
 
 /// Some systems say in one way that there is no entry, others in another one.
-fn not_found(code: libc::c_int) -> io::Result<Option<u32>> {
+fn not_found<T>(code: libc::c_int) -> io::Result<Option<T>> {
     match code {
         0 | libc::ENOENT | libc::ESRCH => Ok(None),
         code => Err(io::Error::from_raw_os_error(code)),

@@ -58,11 +58,16 @@ pub(crate) fn put_in_force(
 ) -> Result<(), RightsError> {
     let rules =
         read(config, users).inspect_err(|error| tracing::error!(%error, "the rules stay as they were"))?;
+    swap(rules, rulebook, post);
+    Ok(())
+}
+
+/// Puts rules in force that were read.
+pub(crate) fn swap(rules: Arc<RuleSet>, rulebook: &Rulebook, post: &Post) {
     tracing::info!(rules = rules.len(), "new rules are in force");
     // First for those who come, then for those who are there: nobody slips through in between.
     rulebook.swap(Arc::clone(&rules));
     post.change_rules(&rules);
-    Ok(())
 }
 
 /// Who wants to do something, for [`explain`].

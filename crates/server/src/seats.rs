@@ -9,7 +9,7 @@ use std::sync::{
 #[derive(Debug)]
 pub(crate) struct Seats {
     taken: AtomicU32,
-    max: u32,
+    max: AtomicU32,
 }
 
 /// The right to one Network Connection; dropping it gives it back.
@@ -22,12 +22,18 @@ pub(crate) struct Seat {
 impl Seats {
     /// `max` seats, all free.
     pub(crate) fn new(max: u32) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicU32::new(0), max })
+        Arc::new(Self { taken: AtomicU32::new(0), max: AtomicU32::new(max) })
+    }
+
+    /// From now on there are `max` seats; whoever has one keeps it.
+    pub(crate) fn change_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// Takes a seat; `None` if there is none.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Seat> {
-        let one_more = |taken| (taken < self.max).then_some(taken + 1);
+        let max = self.max.load(Ordering::Relaxed);
+        let one_more = |taken| (taken < max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         Some(Seat { seats: Some(Arc::clone(self)) })
     }
@@ -73,5 +79,7 @@ mod tests {
         assert!(seats.take().is_some());
         seats.release();
         assert_eq!(seats.taken(), 0);
+        seats.change_max(0);
+        assert!(seats.take().is_none());
     }
 }

@@ -3,20 +3,24 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    authentication,
+    authentication::Providers,
     config::{
         durability::Durability,
-        load::{Flags, load},
+        load::{Flags, Loaded, load_with_origins},
         model::{Config, ListenerConfig, ListenerKind, MQTT_PORT},
     },
     listen::{Place, is_public},
-    log,
+    log::{self, LevelSwitch},
+    privileges,
+    process::keep_new_files_private,
+    reload::Way,
     server::{ListenerPlace, Server},
     storage::data_dir,
 };
@@ -34,17 +38,32 @@ pub fn serve(flags: &Flags) -> ExitCode {
 }
 
 fn run(flags: &Flags) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let config = load(flags)?;
-    let log = log::start(&config.log)?;
-    let code = play(&config);
+    keep_new_files_private();
+    let Loaded { config, files, .. } = load_with_origins(flags)?;
+    let (log, level) = log::start(&config.log)?.unzip();
+    let code = play(&config, flags, level, &files);
     if let Some(log) = log {
         log.flush();
     }
     code
 }
 
-fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let mut server = Server::start(config, authentication::chains(config)?)?;
+fn play(
+    config: &Config,
+    flags: &Flags,
+    level: Option<LevelSwitch>,
+    files: &[PathBuf],
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let give_up = |config: &Config| {
+        privileges::give_up(config)?;
+        let named = config.files();
+        privileges::tell_unreadable(files.iter().map(PathBuf::as_path).chain(named));
+        Ok(())
+    };
+    let providers = Providers::open(config)?;
+    let chains = providers.chains(config);
+    let way = Way { flags: Some(flags.clone()), providers: Some(providers), level };
+    let mut server = Server::launch(config, chains, way, give_up)?;
     // From here on a signal is heard.
     let mut signals = server.block_on(async { Signals::listen() })?;
     let mut hang_up = server.block_on(async { signal(SignalKind::hangup()) })?;
@@ -61,8 +80,9 @@ fn play(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 }
                 () = server.failed() => return ExitCode::FAILURE,
                 _ = hang_up.recv() => {
-                    tracing::info!("SIGHUP: files that have changed are read again");
-                    server.reload();
+                    tracing::info!("SIGHUP: the configuration and all files that it names are read again");
+                    // The log is told of all that comes of it.
+                    server.reload().map(drop).unwrap_or_default();
                 }
             }
         }

@@ -17,7 +17,7 @@ use std::{
 use dunlin_auth::{chains::Chains, rights::rulebook::Rulebook};
 use dunlin_broker::{ids::ShardId, limits::Settings, routing::interests::Interests, shard::Shard};
 use dunlin_net::tls::error::FileError;
-use dunlin_store::{store::StoreError, writer::statistics::Statistics};
+use dunlin_store::writer::statistics::Statistics;
 use mio::Waker;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -29,36 +29,36 @@ use crate::{
         door,
         operator::Facts,
         shards::Shards,
-        socket::{self, SocketError, SocketFile},
+        socket::{self, SocketFile},
     },
     authentication,
     clock::{ALIVE_TIME, Clock},
-    config::model::{Config, ListenerConfig, ListenerKind, RightsConfig, TlsConfig},
+    config::model::{Config, ListenerConfig, ListenerKind, TlsConfig},
     counts::Counts,
-    listen::{self, BoundSocket, ListenError, Place, is_reachable},
+    listen::{self, BoundSocket, Place},
     lobby::{
         accept::accept,
         certificates::{self, warn_of_ends},
         desk::Desk,
         door::Door,
-        half_open::HalfOpen,
         listener::Listener,
         reauthentication::{self, WAITING_MAX},
-        refusals::Refusals,
     },
-    process::{give_memory_back, hold_little_memory, raise_open_files_limit},
+    process::{give_memory_back, hold_little_memory},
+    reload::{ReloadError, Reloaded, Reloader, Way},
     rights::{self, RightsError},
     seats::Seats,
     shard::{
         mailbox::Post,
         neighbours::Neighbours,
         poller::Poller,
-        recovery::RecoveryError,
         resharding,
         storage::{Ready, StorageLink},
         thread,
         turn::Surroundings,
     },
+    start_error::{StartError, refuse_public},
+    starting::{self, connections_max, desk},
     storage::{self, LastRun},
     sys_topics::SysTopics,
 };
@@ -69,8 +69,8 @@ pub struct Server {
     listeners: Vec<ListenerPlace>,
     doors: Vec<Arc<Door>>,
     desk: Arc<Desk>,
-    rights: RightsConfig,
     rulebook: Arc<Rulebook>,
+    reloader: Arc<Reloader>,
     counts: Arc<Counts>,
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
@@ -93,67 +93,34 @@ pub struct ListenerPlace {
     pub place: Place,
 }
 
-/// Why a Server does not start; its text says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No socket.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// Strangers could do everything.
-    #[error(
-        "other machines can reach {0}, and nobody is asked for a password: anybody there could read and \
-         write everything; add users with `dunlin passwd -c FILE USER` and an [[auth]] with that file, or listen on \
-         127.0.0.1, or allow it with --allow-anonymous or `allow_anonymous_public = true` in [server]"
-    )]
-    Public(SocketAddr),
-    /// A certificate, a key or another file of TLS cannot be used.
-    #[error("listener `{name}`: {source}")]
-    Certificates {
-        /// The name of the listener.
-        name: String,
-        /// Which file, and what is wrong with it.
-        source: FileError,
-    },
-    /// The rules cannot be used: without them nobody may do anything.
-    #[error(transparent)]
-    Rights(#[from] RightsError),
-    /// The data folder cannot be used.
-    #[error("{0}; --data-dir DIR chooses another folder")]
-    Storage(#[from] StoreError),
-    /// The socket for operators cannot be opened.
-    #[error(transparent)]
-    Admin(#[from] SocketError),
-    /// What is stored cannot be restored.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The operating system gives no thread or no descriptor.
-    #[error("cannot start {what}: {source}; check the limits of open files and threads (ulimit -n -u)")]
-    Resources {
-        /// What could not be started.
-        what: &'static str,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
-
 impl Server {
     /// Starts a Server; when this returns, Clients can connect.
     ///
     /// # Errors
     /// Each [`StartError`].
     pub fn start(config: &Config, chains: impl Into<Chains>) -> Result<Self, StartError> {
+        Self::launch(config, chains.into(), Way::default(), |_| Ok(()))
+    }
+
+    /// The same with the `way` to another configuration; `once_bound` is called when all is opened and read that the Server may lose
+    /// the right to.
+    pub(crate) fn launch(
+        config: &Config,
+        chains: Chains,
+        way: Way,
+        once_bound: impl FnOnce(&Config) -> Result<(), StartError>,
+    ) -> Result<Self, StartError> {
         hold_little_memory();
         let began = std::time::Instant::now();
-        let chains = chains.into();
         let doors = doors(config, &chains)?;
         let rulebook = Arc::new(Rulebook::new(rights::read(&config.rights, chains.users())?));
         let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
+        once_bound(config)?;
         let count = shard_count(config.server.shards);
         let pollers = pollers(count)?;
         let post = Arc::new(Post::new(pollers.iter().map(|(_, waker)| Arc::clone(waker))));
-        let is_durable = !config.storage.is_memory_only;
-        let settings = Arc::new(Settings { is_durable, ..config.broker.clone() });
+        let settings = starting::settings(config);
         let (storage, last_run) = start_storage(config, count, &settings, &post)?;
         let (startup, ready) = std::sync::mpsc::channel();
         let runtime = runtime().map_err(|source| StartError::Resources { what: "the lobby", source })?;
@@ -171,13 +138,14 @@ impl Server {
             startup,
         };
         let desk = desk(config, &around, &settings, &chains);
-        runtime.spawn(reauthentication::serve(requests, chains, Arc::clone(&post), desk.connect_timeout));
+        runtime.spawn(reauthentication::serve(requests, Arc::clone(&desk)));
+        let reloader = Arc::new(Reloader::new(way, config, &desk, &doors, &rulebook));
         let mut server = Self {
             listeners: sockets.iter().map(|socket| listener_place(config, socket)).collect(),
             doors,
             counts: Arc::clone(&around.counts),
-            rights: config.rights.clone(),
             rulebook,
+            reloader,
             desk,
             shards: Vec::new(),
             storage,
@@ -276,12 +244,10 @@ impl Server {
 
     /// Looks now and then whether there are other users, who have other rights.
     fn mind_users(&self) {
-        let (desk, rulebook, rights) =
-            (Arc::clone(&self.desk), Arc::clone(&self.rulebook), self.rights.clone());
-        let chains = Arc::clone(&self.desk.chains);
+        let (desk, reloader) = (Arc::clone(&self.desk), Arc::clone(&self.reloader));
+        let chains = move || Arc::clone(&desk.terms().chains);
         // The log is told of errors there.
-        let on_change =
-            move || drop(rights::put_in_force(&rights, desk.chains.users(), &rulebook, &desk.post));
+        let on_change = move || drop(reloader.reload_rights());
         self.spawn(authentication::keep_up_to_date(chains, on_change, self.stop.subscribe()));
     }
 
@@ -315,6 +281,7 @@ impl Server {
             shards: Shards::new(Arc::clone(&self.desk.post)),
             counts: Arc::clone(&self.counts),
             storage: config.storage.clone(),
+            reloader: Arc::clone(&self.reloader),
             started,
         });
         self.spawn(door::serve(listener, facts, self.stop.subscribe()));
@@ -411,16 +378,16 @@ impl Server {
     /// # Errors
     /// If they cannot be used; then those that were in force stay.
     pub fn reload_rights(&self) -> Result<(), RightsError> {
-        rights::put_in_force(&self.rights, self.desk.chains.users(), &self.rulebook, &self.desk.post)
+        self.reloader.reload_rights()
     }
 
-    /// Has the providers, the listeners and the rules read their files again if they have changed. The log tells what could not be
-    /// read; what was there stays in force. It may block.
-    pub fn reload(&self) {
-        authentication::tell_changes(&self.desk.chains);
-        // Each of them tells the log itself.
-        drop(self.reload_certificates());
-        drop(self.reload_rights());
+    /// Reads the configuration and all files that it names again, and puts in force what can be changed while the Server runs: all of it, or
+    /// nothing. It may block.
+    ///
+    /// # Errors
+    /// Each [`ReloadError`]; then everything is as it was.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload()
     }
 
     /// Panics that were caught; anything but 0 is a fault of the program.
@@ -470,22 +437,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Refuses a listener that other machines reach and where nobody is asked, unless it is said that this is meant.
-fn refuse_public(config: &Config, chains: &Chains) -> Result<(), StartError> {
-    if config.server.allow_anonymous_public {
-        return Ok(());
-    }
-    let is_unmeant = |listener: &&ListenerConfig| {
-        is_reachable(listener)
-            && listener.allow_anonymous != Some(true)
-            && chains.of(&listener.name).is_open()
-    };
-    match config.listeners.iter().find(is_unmeant) {
-        None => Ok(()),
-        Some(listener) => Err(StartError::Public(SocketAddr::new(listener.bind, listener.port))),
     }
 }
 
@@ -549,34 +500,6 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("lobby").enable_all().build()
 }
 
-/// What is configured, or what the descriptors allow if that is less.
-fn connections_max(config: &Config) -> u32 {
-    match raise_open_files_limit() {
-        Ok(limit) => {
-            let allowed = u32::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(u32::MAX);
-            config.lobby.connections_max.min(allowed.max(1))
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files is not known");
-            config.lobby.connections_max
-        }
-    }
-}
-
-fn desk(config: &Config, around: &Surroundings, settings: &Arc<Settings>, chains: &Arc<Chains>) -> Arc<Desk> {
-    Arc::new(Desk {
-        settings: Arc::clone(settings),
-        chains: Arc::clone(chains),
-        post: Arc::clone(&around.post),
-        husks: Arc::clone(&around.husks),
-        seats: Arc::clone(&around.seats),
-        half_open: HalfOpen::new(config.lobby.half_open_max, config.lobby.half_open_per_address_max),
-        tls_handshakes: HalfOpen::new(config.tls.handshakes_max, u32::MAX),
-        refusals: Refusals::new(),
-        connect_timeout: Duration::from_secs(u64::from(config.lobby.connect_timeout_s)),
-    })
-}
-
 /// How often the log is told how far the restoring has come.
 const PROGRESS_TIME: Duration = Duration::from_secs(2);
 
@@ -585,7 +508,3 @@ const QUIET_TIME: Duration = Duration::from_millis(500);
 
 /// and how many more or fewer Clients there must be than the last time.
 const MANY_CLIENTS: u32 = 500;
-
-/// Descriptors for all that is not a Client: standard streams, listeners, pollers, wakers, and some in the
-/// lobby.
-const OTHER_DESCRIPTORS: u64 = 64;

@@ -22,8 +22,7 @@ use crate::{
 /// # Errors
 /// If somebody listens there, if it is something else than a socket, or what the operating system says.
 pub(crate) fn bind(path: &Path, listener: &ListenerConfig) -> io::Result<Socket> {
-    let owner = listener.owner.as_deref().map(|name| id(name, "user", user_id)).transpose()?;
-    let group = listener.group.as_deref().map(|name| id(name, "group", group_id)).transpose()?;
+    let (owner, group) = owners(listener)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
@@ -45,6 +44,16 @@ pub(crate) fn bind(path: &Path, listener: &ListenerConfig) -> io::Result<Socket>
             Err(io::Error::new(error.kind(), what))
         }
     }
+}
+
+/// The numbers of user and group that the file is to have.
+///
+/// # Errors
+/// If there is no such user or group.
+pub(crate) fn owners(listener: &ListenerConfig) -> io::Result<(Option<u32>, Option<u32>)> {
+    let owner = listener.owner.as_deref().map(|name| id(name, "user", user_id)).transpose()?;
+    let group = listener.group.as_deref().map(|name| id(name, "group", group_id)).transpose()?;
+    Ok((owner, group))
 }
 
 /// Removes a socket file at which nobody listens.

@@ -9,7 +9,7 @@ use std::fs;
 
 use dunlin_auth::chain::Chain;
 use dunlin_packet::{packet::Packet, qos::QoS, reason_code::ReasonCode};
-use dunlin_server::{config::model::Config, in_process, server::StartError};
+use dunlin_server::{config::model::Config, in_process, start_error::StartError};
 use support::{Client, bytes_of, publish, until};
 use world::{
     ANN, KEPT, Way, World, ann, enter, enter_3_1_1, expect_cut, ping, sees, subscribe_to_both, try_publish,

@@ -67,7 +67,8 @@ impl Places {
                 let file = self.folder.join("dunlin.toml");
                 write(&file, &dunlin_settings(shards, port, &self.folder.join("data")))?;
                 let mut command = Command::new(&self.dunlin);
-                command.args(["serve", "--config"]).arg(file);
+                // Root's folder is for root only.
+                command.args(["serve", "--config"]).arg(file).env("DUNLIN__SERVER__USER", "root");
                 command
             }
             Program::Mosquitto => {

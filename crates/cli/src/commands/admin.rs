@@ -102,6 +102,8 @@ enum Command {
         #[arg(short = 'n', long, value_name = "N")]
         limit: Option<u64>,
     },
+    /// Has the configuration and all files that it names read again; all of it counts, or nothing
+    Reload,
     /// Ends the Network Connection of a Client; its Session stays
     #[command(visible_alias = "kick")]
     Disconnect {
@@ -173,6 +175,7 @@ fn question(command: Command) -> Question {
         Command::Subscriptions { topic, limit } => Question::Subscriptions { topic, limit },
         Command::Retained { topic_filter, limit } => Question::Retained { filter: topic_filter, limit },
         Command::Drops { limit } => Question::Drops { limit },
+        Command::Reload => Question::Reload {},
         Command::Disconnect { client_id, reason } => Question::Disconnect { client_id, reason },
     }
 }

@@ -98,3 +98,24 @@ fn a_certificate_that_ends_soon_is_told() {
     let said = doors.server.await_end(crate::support::WAIT).errors();
     assert!(!said.contains("renew it"), "{said}");
 }
+
+#[test]
+fn a_listener_takes_other_files_when_the_configuration_says_so() {
+    let authority = Authority::new("CA");
+    let [first, second] = [("first", NOW), ("second", NOW)]
+        .map(|(name, years)| authority.issue(name, &["localhost"], 1, years));
+    let doors = open_with("", &[&format!("kind = \"tls\"\n{}", first.settings())]);
+    assert_eq!(shown(&doors), "subject=CN = first");
+    let mut doors = doors;
+    let file = doors.server.folder().join("dunlin.toml");
+    let text = fs::read_to_string(&file).expect("it was written by this test");
+    let other = text.replace(&first.settings(), &second.settings());
+    fs::write(&file, &other).expect("a file can be written");
+    doors.server.signal("HUP");
+    doors.await_log(&["changed now: [[listener]] tls: certificate_file, [[listener]] tls: key_file"]);
+    assert_eq!(shown(&doors), "subject=CN = second");
+    fs::write(&file, other.replace("second.key", "none.key")).expect("a file can be written");
+    doors.server.signal("HUP");
+    doors.await_log(&["nothing is changed", "none.key"]);
+    assert_eq!(shown(&doors), "subject=CN = second");
+}

@@ -162,8 +162,11 @@ impl Server {
 
 /// The program with `arguments`, started and not waited for.
 pub(crate) fn dunlin(arguments: &[&str]) -> Program {
-    Program::start(Command::new(env!("CARGO_BIN_EXE_dunlin")).args(arguments))
+    Program::start(Command::new(env!("CARGO_BIN_EXE_dunlin")).args(arguments).env(AS_ROOT.0, AS_ROOT.1))
 }
+
+/// Tests may run as root, and their folders are for root only then: the program stays root.
+const AS_ROOT: (&str, &str) = ("DUNLIN__SERVER__USER", "root");
 
 /// Waits until the program says where it listens.
 fn await_address(program: &mut Program) -> SocketAddr {
@@ -199,6 +202,7 @@ fn command(options: &Options, folder: &Path) -> Command {
         }
     };
     command.args(["serve", "--port", "0", "--data-dir"]).arg(folder.join("data"));
+    command.env(AS_ROOT.0, AS_ROOT.1);
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     if options.shards > 0 {
         command.args(["--shards", &options.shards.to_string()]);

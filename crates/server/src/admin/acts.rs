@@ -1,5 +1,7 @@
 //! What an operator does to Clients; each act stands in the log with who asked for it.
 
+use std::sync::Arc;
+
 use dunlin_admin_api::{
     answer::{Answer, Refusal},
     question::REASON_BYTES_MAX,
@@ -8,6 +10,9 @@ use dunlin_broker::inspect::{
     answer::{self, Deletion},
     question::Question,
 };
+use tokio::task::spawn_blocking;
+
+use crate::reload::Reloaded;
 
 use super::{
     lines::Lines,
@@ -28,7 +33,7 @@ impl Operator {
             let message = format!("a reason has at most {REASON_BYTES_MAX} bytes, none of them 0");
             return Ok(lines.refuse(Refusal::BadValue, message).await?);
         }
-        self.log("disconnect", &client_id);
+        self.log("disconnect", Some(&client_id));
         let shards = &self.facts.shards;
         let question = Question::Disconnect { client_id: client_id.as_str().into(), reason: reason.into() };
         match shards.ask(shards.home_of(&client_id), question).await? {
@@ -44,7 +49,7 @@ impl Operator {
     }
 
     pub(super) async fn delete(&self, client_id: String, lines: &mut Lines) -> Result<(), Stopped> {
-        self.log("delete the Session", &client_id);
+        self.log("delete the Session", Some(&client_id));
         let shards = &self.facts.shards;
         let question = Question::Delete { client_id: client_id.as_str().into() };
         let answer::Answer::Deleted(deletion) = shards.ask(shards.home_of(&client_id), question).await?
@@ -67,7 +72,26 @@ impl Operator {
         }
     }
 
-    fn log(&self, act: &'static str, client_id: &str) {
+    /// Reads the configuration and its files again.
+    pub(super) async fn reload(&self, lines: &mut Lines) -> Result<(), Stopped> {
+        self.log("reload", None);
+        let reloader = Arc::clone(&self.facts.reloader);
+        // It waits for the disk.
+        let answer = match spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(Reloaded { changed, restart })) => Answer::Reloaded { changed, restart },
+            Ok(Err(error)) => {
+                let message = format!("nothing is changed, for what was read cannot be used:\n{error}");
+                Answer::Refused { why: Refusal::BadConfiguration, message }
+            }
+            Err(_) => {
+                let message = "the Server shuts down, or a part of it has failed".to_owned();
+                Answer::Refused { why: Refusal::Unavailable, message }
+            }
+        };
+        Ok(lines.say_last(answer).await?)
+    }
+
+    fn log(&self, act: &'static str, client_id: Option<&str>) {
         tracing::info!(act, client_id, uid = self.uid, pid = self.pid, "an operator acts");
     }
 }

@@ -12,6 +12,7 @@ use dunlin_broker::metrics::Counters;
 use crate::{
     config::{durability, model::StorageConfig},
     counts::Counts,
+    reload::Reloader,
 };
 
 use super::{
@@ -28,6 +29,7 @@ pub(crate) struct Facts {
     pub(crate) shards: Shards,
     pub(crate) counts: Arc<Counts>,
     pub(crate) storage: StorageConfig,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) started: Instant,
 }
 
@@ -115,6 +117,7 @@ impl Operator {
                 self.explain_missing(asked, from, lines).await
             }
             Question::Disconnect { client_id, reason } => self.disconnect(client_id, reason, lines).await,
+            Question::Reload {} => self.reload(lines).await,
             Question::DeleteSession { client_id } => self.delete(client_id, lines).await,
         }
     }

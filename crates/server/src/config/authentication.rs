@@ -98,6 +98,14 @@ pub struct LoginConfig {
     pub failed_login_entries_max: u32,
 }
 
+impl AuthConfig {
+    /// The files that it names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { file, secret_file, public_key_file, jwks_file, authorization_file, ca_file, .. } = self;
+        [file, secret_file, public_key_file, jwks_file, authorization_file, ca_file].into_iter().flatten()
+    }
+}
+
 impl AuthKind {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::PasswordFile, Self::Scram, Self::Certificate, Self::Jwt, Self::Http];

@@ -22,38 +22,52 @@ pub enum ConfigError {
     Mistakes(Vec<Mistake>),
 }
 
-/// One mistake in a file.
+/// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// Where it is.
+    pub place: Place,
+    /// What was found.
+    pub found: String,
+    /// What was expected, and perhaps a hint.
+    pub expected: String,
+}
+
+/// Where a mistake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(Spot),
+    /// In a variable of the environment: its name.
+    Variable(String),
+}
+
+/// A place in a file, with its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
     /// Which file.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
     /// The character in the line, from 1.
     pub column: usize,
-    /// What was found.
-    pub found: String,
-    /// What was expected, and perhaps a hint.
-    pub expected: String,
     quoted: String,
     carets: usize,
 }
 
-impl Mistake {
-    /// A mistake in the bytes `span` of `text`.
-    pub(super) fn new(file: &Path, text: &str, span: Range<usize>, found: String, expected: String) -> Self {
+impl Spot {
+    /// The bytes `span` of `text`.
+    pub(super) fn new(file: &Path, text: &str, span: Range<usize>) -> Self {
         let start = floor(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let end = floor(text, span.end.clamp(start, line_end));
         Self {
             file: file.to_owned(),
-            line: text[..start].matches('\n').count() + 1,
+            line: line_of(text, start),
             column: text[line_start..start].chars().count() + 1,
-            found,
-            expected,
             // One column for each character, and nothing that a terminal would obey.
-            quoted: without_secret(&text[line_start..line_end])
+            quoted: without_secret(&text[..line_end], line_start)
                 .chars()
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect(),
@@ -62,28 +76,62 @@ impl Mistake {
     }
 }
 
+/// The line, from 1, in which the byte `index` of `text` stands.
+pub(super) fn line_of(text: &str, index: usize) -> usize {
+    text[..floor(text, index)].matches('\n').count() + 1
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, found, expected, quoted, carets } = self;
-        let margin = line.to_string().len();
-        writeln!(f, "{}:{line}:{column}: {found}", file.display())?;
-        writeln!(f, "{:margin$} |", "")?;
-        writeln!(f, "{line} | {quoted}")?;
-        writeln!(f, "{:margin$} | {:indent$}{:^<carets$}", "", "", "", indent = column - 1)?;
-        write!(f, "{:margin$} = expected {expected}", "")
+        let Self { place, found, expected } = self;
+        match place {
+            Place::Variable(name) => write!(f, "{name}: {found}\n  = expected {expected}"),
+            Place::File(Spot { file, line, column, quoted, carets }) => {
+                let margin = line.to_string().len();
+                writeln!(f, "{}:{line}:{column}: {found}", file.display())?;
+                writeln!(f, "{:margin$} |", "")?;
+                writeln!(f, "{line} | {quoted}")?;
+                writeln!(f, "{:margin$} | {:indent$}{:^<carets$}", "", "", "", indent = column - 1)?;
+                write!(f, "{:margin$} = expected {expected}", "")
+            }
+        }
     }
 }
 
-/// The line, up to the `=` if a secret stands behind it.
-fn without_secret(line: &str) -> &str {
-    match line.split_once('=') {
-        Some((key, _)) if SECRETS.contains(&key.trim()) => &line[..=key.len()],
-        _ => line,
+/// The last line of `text`, which begins at `line_start`, up to where a secret may stand.
+fn without_secret(text: &str, line_start: usize) -> &str {
+    let Some(value) = last_secret(&text[..line_start]) else {
+        let line = &text[line_start..];
+        return &line[..first_secret(line).unwrap_or(line.len())];
+    };
+    let value = text[value..line_start].trim_start();
+    let mark = value.get(..3).filter(|mark| ["\"\"\"", "'''"].contains(mark));
+    // The line may be one of a secret over several lines.
+    if mark.is_some_and(|mark| value.matches(mark).count() % 2 == 1) {
+        return "";
     }
+    let line = &text[line_start..];
+    &line[..first_secret(line).unwrap_or(line.len())]
+}
+
+/// Where the value of the first secret begins: behind its `=`.
+fn first_secret(text: &str) -> Option<usize> {
+    SECRETS.iter().flat_map(|key| text.match_indices(key)).filter_map(|found| value_of(text, found)).min()
+}
+
+/// The same of the last one.
+fn last_secret(text: &str) -> Option<usize> {
+    SECRETS.iter().flat_map(|key| text.match_indices(key)).filter_map(|found| value_of(text, found)).max()
+}
+
+/// Where the value of this key begins, if it is a key.
+fn value_of(text: &str, (start, key): (usize, &str)) -> Option<usize> {
+    let rest = text[start + key.len()..].trim_start_matches(['"', '\'']).trim_start_matches([' ', '\t']);
+    rest.starts_with('=').then(|| text.len() - rest.len() + 1)
 }
 
 /// The keys whose values are shown nowhere.
-const SECRETS: [&str; 2] = ["secret", "authorization"];
+pub(super) const SECRETS: [&str; 2] = ["secret", "authorization"];
 
 /// What to do about a file that cannot be read.
 fn advice(source: &io::Error) -> &'static str {
@@ -136,15 +184,35 @@ mod tests {
     #[test]
     fn the_line_is_quoted_with_a_caret() {
         let text = "[mqtt]\nretäin = 7\n";
-        let mistake =
-            Mistake::new(Path::new("a.toml"), text, 17..18, "found this".into(), "something else".into());
+        let spot = |span| Spot::new(Path::new("a.toml"), text, span);
+        let mistake = Mistake {
+            place: Place::File(spot(17..18)),
+            found: "found this".into(),
+            expected: "something else".into(),
+        };
         assert_eq!(
             mistake.to_string(),
             "a.toml:2:10: found this\n  |\n2 | retäin = 7\n  |          ^\n  = expected something else"
         );
         // Spans outside, empty, over several lines: always one line and at least one caret.
         for span in [0..0, 19..19, 300..400, 3..19] {
-            assert!(Mistake::new(Path::new("a"), text, span, String::new(), String::new()).carets >= 1);
+            assert!(spot(span).carets >= 1);
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_the_key_of_a_secret_is_not_quoted() {
+        for (text, line, quoted) in [
+            ("secret = \"hush\"", 1, "secret ="),
+            ("auth = [{ kind = \"jwt\", secret=\"hush\" }]", 1, "auth = [{ kind = \"jwt\", secret="),
+            ("\"authorization\" = 'hush'", 1, "\"authorization\" ="),
+            ("secret = \"\"\"\nhush\n\"\"\"\nkind = 1", 2, ""),
+            ("secret = \"\"\"\nhush\n\"\"\"\nkind = 1", 4, "kind = 1"),
+            ("secret_file = \"path\"", 1, "secret_file = \"path\""),
+        ] {
+            let start = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+            let spot = Spot::new(Path::new("a"), text, start..start + 1);
+            assert_eq!((spot.line, &*spot.quoted), (line, quoted), "{text}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! Compares the list of settings in the handbook with the settings there are.
 
-use super::settings::{
-    TABLES,
-    setting::{Draft, Setting, Table},
+use super::{
+    changes::AT_ONCE,
+    settings::{
+        TABLES,
+        setting::{Draft, Setting, Table},
+    },
 };
 
 const HANDBOOK: &str = "../../docs/guide/configuration.md";
@@ -31,11 +34,27 @@ fn documented(handbook: &str, table: &str) -> Vec<String> {
     rows.map(str::to_owned).collect()
 }
 
+fn handbook() -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(HANDBOOK);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_handbook_lists_what_a_reload_changes() {
+    let row = |(name, keys): &(&str, &[&str])| {
+        let table = TABLES.iter().find(|table| table.name == *name).unwrap();
+        let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+        format!("| `{}` | {} |", table.heading(), keys.join(", "))
+    };
+    let handbook = handbook();
+    for row in AT_ONCE.iter().map(row) {
+        assert!(handbook.contains(&row), "this row is missing in {HANDBOOK}:\n{row}");
+    }
+}
+
 #[test]
 fn the_handbook_lists_every_setting_with_unit_default_and_bounds() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(HANDBOOK);
-    let handbook =
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let handbook = handbook();
     for table in TABLES {
         let rows = rows(&table);
         let table = table.name;

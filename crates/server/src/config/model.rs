@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use dunlin_broker::limits::Settings;
@@ -76,6 +76,8 @@ pub struct ServerConfig {
     pub shards: u8,
     /// The folder that belongs to this Server.
     pub data_dir: Option<PathBuf>,
+    /// The user that a Server becomes that root starts; nothing for the usual one.
+    pub user: Option<String>,
     /// Whether strangers may connect from other machines without saying who they are.
     pub allow_anonymous_public: bool,
     /// Seconds between two publications of the topics below `$SYS`; 0 is none.
@@ -189,6 +191,23 @@ pub struct LogConfig {
     pub is_json: bool,
 }
 
+impl Config {
+    /// The files that it names and that are read again while the Server runs.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let rules = [&self.rights.rules_file, &self.rights.acl_file].into_iter().flatten();
+        let of_listeners = self.listeners.iter().flat_map(ListenerConfig::files);
+        let of_providers = self.auths.iter().flat_map(AuthConfig::files);
+        of_listeners.chain(of_providers).chain(rules).map(PathBuf::as_path)
+    }
+}
+
+impl ListenerConfig {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let Self { certificate_files, key_files, client_ca_files, client_crl_files, .. } = self;
+        [certificate_files, key_files, client_ca_files, client_crl_files].into_iter().flatten()
+    }
+}
+
 impl Default for Config {
     /// This machine only, port 1883.
     fn default() -> Self {
@@ -210,7 +229,7 @@ impl Default for Config {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { shards: 0, data_dir: None, allow_anonymous_public: false, sys_interval_s: 10 }
+        Self { shards: 0, data_dir: None, user: None, allow_anonymous_public: false, sys_interval_s: 10 }
     }
 }
 

@@ -23,10 +23,14 @@ pub(super) const TABLES: [Table; 11] = [
     Table {
         name: "listener",
         settings: listener::SETTINGS,
-        list: Some(List { begin: listener::begin, end: listener::end }),
+        list: Some(List { begin: listener::begin, end: listener::end, pick: listener::pick }),
     },
     one("tls", tls::SETTINGS),
-    Table { name: "auth", settings: auth::SETTINGS, list: Some(List { begin: auth::begin, end: auth::end }) },
+    Table {
+        name: "auth",
+        settings: auth::SETTINGS,
+        list: Some(List { begin: auth::begin, end: auth::end, pick: auth::pick }),
+    },
     one("mqtt", mqtt::SETTINGS),
     Table {
         name: "queue",
@@ -36,6 +40,10 @@ pub(super) const TABLES: [Table; 11] = [
             end: |draft| {
                 draft.broker.queue_overflow_rules.push(draft.queue.clone());
                 Ok(())
+            },
+            pick: |draft, config, number| {
+                let rule = config.broker.queue_overflow_rules.get(number);
+                rule.map(|rule| draft.queue = rule.clone()).is_some()
             },
         }),
     },

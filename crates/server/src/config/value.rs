@@ -9,7 +9,10 @@ use dunlin_auth::{
 use dunlin_broker::limits::Overflow;
 use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
-use toml::de::DeValue;
+use toml::{
+    Spanned,
+    de::{DeArray, DeValue},
+};
 use tracing::Level;
 
 use super::{authentication::AuthKind, durability::Durability, model::ListenerKind};
@@ -95,6 +98,50 @@ impl Kind {
                 _ => Err("not the mode of a file"),
             },
             _ => Err("of another type"),
+        }
+    }
+
+    /// Reads what stands in a variable of the environment: as in a file, but texts stand without quotes, and lists have commas
+    /// between their texts or are written as in a file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_text(&self, text: &str) -> Result<Value, &'static str> {
+        match self {
+            Kind::Integer(_) | Kind::Boolean => self.read_toml(text.trim()),
+            Kind::Texts | Kind::Networks if text.trim_start().starts_with('[') => self.read_toml(text.trim()),
+            Kind::Texts | Kind::Networks => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                let mut list = DeArray::new();
+                texts.for_each(|text| list.push(Spanned::new(0..0, DeValue::String(text.into()))));
+                self.read(&DeValue::Array(list))
+            }
+            Kind::Text(_) | Kind::Secret(_) | Kind::Choice(_) | Kind::Address | Kind::Filter | Kind::Mode => {
+                self.read(&DeValue::String(text.into()))
+            }
+        }
+    }
+
+    fn read_toml(&self, text: &str) -> Result<Value, &'static str> {
+        DeValue::parse(text).map_err(|_| "of another type").and_then(|value| self.read(value.get_ref()))
+    }
+
+    /// What is expected of a variable of the environment.
+    pub(super) fn expected_text(&self) -> String {
+        match self {
+            Kind::Texts => "texts with commas between them, or a list such as [\"a\", \"b\"]".to_owned(),
+            Kind::Networks => {
+                "addresses and ranges of them, with commas between them, such as 10.0.0.0/8,192.0.2.1"
+                    .to_owned()
+            }
+            Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::Text(bounds) | Kind::Secret(bounds) => {
+                format!("a text, {} to {} bytes long", bounds.start(), bounds.end())
+            }
+            Kind::Address => "an IP address, such as 127.0.0.1 or ::".to_owned(),
+            Kind::Filter => "a Topic Filter, such as sensor/+/alarm, not a shared one".to_owned(),
+            Kind::Mode => "three octal digits, such as 660".to_owned(),
+            Kind::Integer(_) | Kind::Boolean => self.expected(),
         }
     }
 

@@ -8,6 +8,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use crate::counts::PanicWatch;
+
 use super::{
     desk::Desk,
     door::Door,
@@ -71,7 +73,12 @@ impl Porter {
         let number = permit.number();
         let door = Arc::clone(&self.door);
         let stranger = Stranger { stream: accepted.stream, door, origin, random, permit };
-        let task = tokio::spawn(welcome(Arc::clone(&self.desk), stranger));
+        let (desk, watch) = (Arc::clone(&self.desk), PanicWatch(Arc::clone(&self.desk.counts)));
+        // A panic ends this task only.
+        let task = tokio::spawn(async move {
+            let _watch = watch;
+            welcome(desk, stranger).await;
+        });
         self.desk.half_open.serve(number, task.abort_handle());
     }
 

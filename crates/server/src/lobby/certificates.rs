@@ -106,7 +106,7 @@ struct Watched {
 /// are seldom written in the same moment.
 fn look(doors: &[Arc<Door>], watched: &mut [Watched]) {
     for ((door, tls), watched) in with_tls(doors).zip(watched) {
-        let now = state(tls.settings());
+        let now = state(&tls.settings());
         if now != watched.read && now == watched.seen {
             watched.read.clone_from(&now);
             reload(std::slice::from_ref(door));
@@ -116,7 +116,7 @@ fn look(doors: &[Arc<Door>], watched: &mut [Watched]) {
 }
 
 fn states(doors: &[Arc<Door>]) -> Vec<Watched> {
-    let all = with_tls(doors).map(|(_, tls)| state(tls.settings()));
+    let all = with_tls(doors).map(|(_, tls)| state(&tls.settings()));
     all.map(|state| Watched { read: state.clone(), seen: state }).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, RwLockReadGuard},
 };
 
 use dunlin_net::{
@@ -41,8 +41,14 @@ pub(crate) struct Door {
 /// TLS of a listener: its files, and what was made of them last.
 #[derive(Debug)]
 pub(crate) struct DoorTls {
-    settings: TlsSettings,
-    loaded: RwLock<LoadedTls>,
+    read: RwLock<ReadTls>,
+}
+
+/// The files of TLS, and what was made of them.
+#[derive(Debug)]
+pub(crate) struct ReadTls {
+    settings: Arc<TlsSettings>,
+    loaded: LoadedTls,
 }
 
 impl Door {
@@ -51,7 +57,11 @@ impl Door {
     /// # Errors
     /// If one of them cannot be used.
     pub(crate) fn new(number: u8, config: &ListenerConfig, packet_bytes_max: u32) -> Result<Self, FileError> {
-        let tls = if config.certificate_files.is_empty() { None } else { Some(DoorTls::load(config)?) };
+        let tls = if config.certificate_files.is_empty() {
+            None
+        } else {
+            Some(DoorTls { read: RwLock::new(ReadTls::read(config)?) })
+        };
         Ok(Self {
             name: config.name.as_str().into(),
             number,
@@ -83,8 +93,12 @@ impl Door {
     }
 }
 
-impl DoorTls {
-    fn load(config: &ListenerConfig) -> Result<Self, FileError> {
+impl ReadTls {
+    /// Reads the files that a listener names.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub(crate) fn read(config: &ListenerConfig) -> Result<Self, FileError> {
         let pair = |(certificate, key): (&_, &_)| KeyFiles {
             certificate: Clone::clone(certificate),
             key: Clone::clone(key),
@@ -101,13 +115,15 @@ impl DoorTls {
                 _ => vec!["mqtt", "http/1.1"],
             },
         };
-        let loaded = RwLock::new(settings.load()?);
-        Ok(Self { settings, loaded })
+        let loaded = settings.load()?;
+        Ok(Self { settings: Arc::new(settings), loaded })
     }
+}
 
+impl DoorTls {
     /// For a new connection.
     pub(super) fn config(&self) -> Arc<rustls::ServerConfig> {
-        Arc::clone(&self.loaded.read().expect("nobody panics while holding the lock").config)
+        Arc::clone(&self.read().loaded.config)
     }
 
     /// Reads the files again; connections that are there stay as they are. Nothing changes if a file cannot be used.
@@ -115,19 +131,29 @@ impl DoorTls {
     /// # Errors
     /// The first file that cannot be used.
     pub(crate) fn reload(&self) -> Result<(), FileError> {
-        let loaded = self.settings.load()?;
-        *self.loaded.write().expect("nobody panics while holding the lock") = loaded;
+        let settings = self.settings();
+        let loaded = settings.load()?;
+        self.change(ReadTls { settings, loaded });
         Ok(())
+    }
+
+    /// For new connections from now on.
+    pub(crate) fn change(&self, read: ReadTls) {
+        *self.read.write().expect("nobody panics while holding the lock") = read;
     }
 
     /// What of it will be over, and when.
     pub(crate) fn ends(&self) -> Vec<Expiry> {
-        self.loaded.read().expect("nobody panics while holding the lock").ends.clone()
+        self.read().loaded.ends.clone()
     }
 
     /// The files it is made of.
-    pub(crate) fn settings(&self) -> &TlsSettings {
-        &self.settings
+    pub(crate) fn settings(&self) -> Arc<TlsSettings> {
+        Arc::clone(&self.read().settings)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ReadTls> {
+        self.read.read().expect("nobody panics while holding the lock")
     }
 }
 

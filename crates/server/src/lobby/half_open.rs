@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::task::AbortHandle;
@@ -12,8 +15,8 @@ use tokio::task::AbortHandle;
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     inner: Mutex<Inner>,
-    max: usize,
-    per_address_max: u32,
+    max: AtomicU32,
+    per_address_max: AtomicU32,
 }
 
 /// A place in the lobby; dropping it frees the place.
@@ -42,7 +45,14 @@ enum Origin {
 impl HalfOpen {
     /// Nobody is there; at most `max` may be, and `per_address_max` from one address.
     pub(crate) fn new(max: u32, per_address_max: u32) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::default(), max: max as usize, per_address_max })
+        let (max, per_address_max) = (AtomicU32::new(max), AtomicU32::new(per_address_max));
+        Arc::new(Self { inner: Mutex::default(), max, per_address_max })
+    }
+
+    /// Other limits, for those who come from now on.
+    pub(crate) fn change_limits(&self, max: u32, per_address_max: u32) {
+        self.max.store(max, Ordering::Relaxed);
+        self.per_address_max.store(per_address_max, Ordering::Relaxed);
     }
 
     /// How many have been let in so far, and how many are there now.
@@ -54,7 +64,7 @@ impl HalfOpen {
     /// Lets one in, unless its address has too many there. If the lobby is full, the oldest must leave:
     /// whoever connects in earnest is through before that.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        self.let_in(address, self.per_address_max)
+        self.let_in(address, self.per_address_max.load(Ordering::Relaxed))
     }
 
     /// Lets in a proxy, behind which there are many.
@@ -70,7 +80,7 @@ impl HalfOpen {
         }
         inner.entered += 1;
         let number = inner.entered;
-        let is_full = inner.by_age.len() >= self.max;
+        let is_full = inner.by_age.len() >= self.max.load(Ordering::Relaxed) as usize;
         inner.by_age.insert(number, None);
         drop(inner);
         if is_full {
@@ -142,7 +152,7 @@ impl Permit {
     pub(crate) fn pass_to(&mut self, address: IpAddr) -> bool {
         let origin = Origin::of(address);
         let mut inner = self.half_open.lock();
-        let may_come = inner.count_in(origin, self.half_open.per_address_max);
+        let may_come = inner.count_in(origin, self.half_open.per_address_max.load(Ordering::Relaxed));
         if may_come {
             inner.count_out(self.origin);
             self.origin = origin;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    desk::Desk,
+    desk::{Desk, Terms},
     door::Door,
     entrance::{Entrance, Stopped, unexpected},
     half_open::Permit,
@@ -53,6 +53,7 @@ enum Outcome {
 /// What is known while it is asked.
 struct Talk<'a> {
     desk: &'a Desk,
+    terms: &'a Terms,
     door: &'a Door,
     line: &'a mut Line,
     origin: &'a Origin,
@@ -68,7 +69,8 @@ struct Talk<'a> {
 pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
     let Stranger { stream, door, mut origin, random, mut permit } = stranger;
     let mut line = Line::new(stream);
-    let deadline = Instant::now() + desk.connect_timeout;
+    let terms = desk.terms();
+    let deadline = Instant::now() + terms.connect_timeout;
     let mut awaited = "CONNECT";
     let mut client_id = None;
     let way = async {
@@ -84,9 +86,10 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
                 }
             }
         }
-        let handshake = Handshake::new(Arc::clone(&desk.settings), origin.peer_text(), random);
+        let handshake = Handshake::new(Arc::clone(&terms.settings), origin.peer_text(), random);
         let mut talk = Talk {
             desk: &desk,
+            terms: &terms,
             door: &door,
             line: &mut line,
             origin: &origin,
@@ -104,7 +107,7 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => Outcome::Refused { bytes: Vec::new(), reason: error.to_string() },
         Err(_) => {
-            let reason = format!("no {awaited} within {} s", desk.connect_timeout.as_secs());
+            let reason = format!("no {awaited} within {} s", terms.connect_timeout.as_secs());
             Outcome::Refused { bytes: Vec::new(), reason }
         }
     };
@@ -189,7 +192,7 @@ impl Talk<'_> {
             certificate,
             is_reauthentication: false,
         };
-        let decision = self.desk.chains.authenticate(&question, &mut self.exchange).await;
+        let decision = self.terms.chains.authenticate(&question, &mut self.exchange).await;
         if matches!(decision, Decision::Grant { .. }) {
             self.seat = self.desk.seats.take();
             if self.seat.is_none() {

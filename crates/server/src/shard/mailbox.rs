@@ -16,6 +16,7 @@ use std::{
 use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Decision, Page, Storage},
+    limits::Settings,
     output::PageReader,
     permissions::rule_set::RuleSet,
     routing::{group_mail::GroupMail, mail::Mail},
@@ -54,6 +55,8 @@ pub(crate) struct Contents {
     pub(crate) settle: Option<Instant>,
     /// New rules, the last ones at the end.
     pub(crate) rules: Vec<Arc<RuleSet>>,
+    /// Other limits.
+    pub(crate) settings: Option<Arc<Settings>>,
     /// Whether the Server shuts down.
     pub(crate) is_stopping: bool,
     /// Cost of the letters, in bytes.
@@ -242,6 +245,13 @@ impl Post {
     pub(crate) fn change_rules(&self, rules: &Arc<RuleSet>) {
         for shard in 0..self.shards() {
             self.post(ShardId(shard), |contents| contents.rules.push(Arc::clone(rules)));
+        }
+    }
+
+    /// Puts limits in force in all shards.
+    pub(crate) fn change_settings(&self, settings: &Arc<Settings>) {
+        for shard in 0..self.shards() {
+            self.post(ShardId(shard), |contents| contents.settings = Some(Arc::clone(settings)));
         }
     }
 

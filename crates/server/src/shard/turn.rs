@@ -291,6 +291,9 @@ impl<M: Machine> Turns<M> {
         }
         self.settle = self.settle.or(self.inbox.settle.take());
         self.hear_storage();
+        if let Some(settings) = self.inbox.settings.take() {
+            self.tell(None, Input::Settings(settings));
+        }
         for rules in std::mem::take(&mut self.inbox.rules) {
             self.tell(None, Input::Rules(rules));
         }

@@ -80,6 +80,17 @@ impl<W: Write> Printer<W> {
                 self.matched = matched;
                 self.rows("retained", &rows, &RETAINED_COLUMNS, retained_cells)
             }
+            Answer::Reloaded { changed, restart } if self.form == Form::Json => {
+                self.object(&json!({ "changed": changed, "restart": restart }))
+            }
+            Answer::Reloaded { changed, restart } => {
+                let list = |names: &[String]| match names {
+                    [] => "nothing".to_owned(),
+                    names => safe(&names.join(", ")),
+                };
+                let fields = [("changed now", list(&changed)), ("needs a restart", list(&restart))];
+                self.fields(&fields)
+            }
             Answer::Done { message } if self.form == Form::Json => self.object(&json!({ "done": message })),
             Answer::Done { message } => Ok(writeln!(self.out, "{message}")?),
             // The link has made a failure of it; the others are what `dunlin explain` asks for.

@@ -1,13 +1,13 @@
 //! Files that are right, and mistakes in others.
 
-use std::net::Ipv6Addr;
+use std::{fs, net::Ipv6Addr};
 
 use dunlin_broker::limits::Settings;
 use dunlin_packet::qos::QoS;
 use tracing::Level;
 
 use super::*;
-use crate::config::authentication::AuthKind;
+use crate::config::{authentication::AuthKind, error::SECRETS};
 
 fn read(text: &str) -> Config {
     parse(Path::new("test.toml"), text).unwrap_or_else(|error| panic!("{error}"))
@@ -18,7 +18,10 @@ fn mistakes(text: &str) -> Vec<(usize, usize, String, String)> {
     match parse(Path::new("test.toml"), text) {
         Err(ConfigError::Mistakes(mistakes)) => mistakes
             .into_iter()
-            .map(|mistake| (mistake.line, mistake.column, mistake.found, mistake.expected))
+            .map(|Mistake { place, found, expected }| match place {
+                Place::File(spot) => (spot.line, spot.column, found, expected),
+                Place::Variable(name) => panic!("{name}: {found}"),
+            })
             .collect(),
         other => panic!("no mistake found: {other:?}"),
     }
@@ -272,6 +275,13 @@ fn a_line_with_a_secret_is_not_quoted() {
         let error = parse(Path::new("test.toml"), text).unwrap_err().to_string();
         assert!(!error.contains("hush") && error.contains("test.toml:"), "{error}");
     }
+}
+
+#[test]
+fn all_secrets_are_known_to_those_who_quote() {
+    let settings = TABLES.iter().flat_map(|table| table.settings);
+    let secrets: Vec<_> = settings.filter(|it| matches!(it.kind, Kind::Secret(_))).map(|it| it.key).collect();
+    assert_eq!(secrets, SECRETS);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::setting::{
 };
 use crate::config::{
     authentication::{AuthConfig, AuthKind},
+    model::Config,
     value::Kind,
 };
 
@@ -123,6 +124,11 @@ fn shown_secret(secret: &Option<Secret>) -> String {
 /// Another provider begins.
 pub(super) fn begin(draft: &mut Draft) {
     draft.auth = AuthConfig::default();
+}
+
+/// The provider with this number.
+pub(super) fn pick(draft: &mut Draft, config: &Config, number: usize) -> bool {
+    config.auths.get(number).map(|provider| draft.auth = provider.clone()).is_some()
 }
 
 /// The provider is complete: checks what only the whole shows.

@@ -7,7 +7,7 @@ use super::setting::{
     shown_path,
 };
 use crate::config::{
-    model::{LISTENERS_MAX, ListenerConfig, ListenerKind},
+    model::{Config, LISTENERS_MAX, ListenerConfig, ListenerKind},
     value::Kind,
 };
 
@@ -93,6 +93,14 @@ fn shown_paths(paths: &[std::path::PathBuf]) -> String {
 /// Another listener begins.
 pub(super) fn begin(draft: &mut Draft) {
     (draft.listener, draft.port) = (ListenerConfig::default(), None);
+}
+
+/// The listener with this number.
+pub(super) fn pick(draft: &mut Draft, config: &Config, number: usize) -> bool {
+    let Some(listener) = config.listeners.get(number) else { return false };
+    let port = (listener.kind != ListenerKind::Unix).then_some(listener.port);
+    (draft.listener, draft.port) = (listener.clone(), port);
+    true
 }
 
 /// The listener is complete: checks what only the whole shows.

@@ -5,8 +5,8 @@ use dunlin_broker::limits::{OverflowRule, Settings};
 use crate::config::{
     authentication::{AuthConfig, LoginConfig},
     model::{
-        AdminConfig, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig, StorageConfig,
-        TlsConfig,
+        AdminConfig, Config, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig,
+        StorageConfig, TlsConfig,
     },
     value::{Kind, Value},
 };
@@ -35,6 +35,21 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) log: LogConfig,
 }
 
+impl Draft {
+    /// What `config` has of the tables that there are once.
+    pub(in crate::config) fn of(config: &Config) -> Self {
+        let Config { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = config.clone();
+        Self { server, broker, lobby, tls, login, rights, storage, admin, log, ..Self::default() }
+    }
+
+    /// Puts that back into a configuration.
+    pub(in crate::config) fn put_into(self, config: &mut Config) {
+        let Self { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = self;
+        let (listeners, auths) = (std::mem::take(&mut config.listeners), std::mem::take(&mut config.auths));
+        *config = Config { server, listeners, broker, lobby, tls, auths, login, rights, storage, admin, log };
+    }
+}
+
 /// One table of the file.
 pub(in crate::config) struct Table {
     pub(in crate::config) name: &'static str,
@@ -49,6 +64,8 @@ pub(in crate::config) struct List {
     pub(in crate::config) begin: fn(&mut Draft),
     /// Puts it to the others, or says why its keys do not go together.
     pub(in crate::config) end: fn(&mut Draft) -> Result<(), Objection>,
+    /// Takes the one with this number out of a configuration, as if it was being read; `false` if there are not so many.
+    pub(in crate::config) pick: fn(&mut Draft, &Config, usize) -> bool,
 }
 
 /// Why the keys of one table do not go together.
@@ -60,10 +77,6 @@ pub(in crate::config) struct Objection {
 }
 
 /// One key of one table.
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "some of it is for the handbook only, which a test compares")
-)]
 pub(in crate::config) struct Setting {
     pub(in crate::config) key: &'static str,
     pub(in crate::config) kind: Kind,
@@ -125,9 +138,17 @@ pub(super) fn plain(value: &impl ToString) -> String {
     value.to_string()
 }
 
-/// In quotes.
-pub(super) fn quoted(value: &impl ToString) -> String {
-    format!("\"{}\"", value.to_string())
+/// In quotes, as TOML has it.
+pub(in crate::config) fn quoted(value: &impl ToString) -> String {
+    let mut text = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            c if c.is_control() => text += &format!("\\u{:04x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
+    text + "\""
 }
 
 /// In quotes, in brackets.
