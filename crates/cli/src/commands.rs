@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod cert;
+pub mod explain;
 pub mod passwd;
 pub mod publish;
 pub mod subscribe;
