@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    ban::Ban,
     explain::{Called, GroupOutlook, Missing, Publication, Receiver, Receiving, Subscribing},
     session::{Group, Retained, Session, Subscription},
     status::{Drops, Status},
@@ -96,6 +97,11 @@ pub enum Answer {
         /// Settings that would be others after a restart.
         restart: Vec<String>,
     },
+    /// Bans, in the order of their numbers.
+    Bans {
+        /// The bans.
+        rows: Vec<Ban>,
+    },
     /// What was wanted is done.
     Done {
         /// What was done, in words.
@@ -120,7 +126,7 @@ pub enum Refusal {
     BadValue,
     /// The configuration, or a file that it names, cannot be used; nothing has changed.
     BadConfiguration,
-    /// There is no such Session, or it has no Network Connection.
+    /// There is no such Session, or it has no Network Connection, or there is no such ban.
     NotFound,
     /// There are as many questions under way as there may be.
     Busy,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod ban;
 pub mod explain;
 pub mod place;
 pub mod question;

@@ -134,6 +134,31 @@ pub enum Question {
         /// Whose.
         client_id: String,
     },
+    /// Bans whoever fits all that is named, at least one of the first three; Clients that are connected are disconnected.
+    Ban {
+        /// A user name, or its beginning and `*`.
+        #[serde(default)]
+        user: Option<String>,
+        /// A Client Identifier, or its beginning and `*`.
+        #[serde(default)]
+        client_id: Option<String>,
+        /// An address, or a range of them such as `192.0.2.0/24`.
+        #[serde(default)]
+        address: Option<String>,
+        /// Seconds until it is over; without it never.
+        #[serde(default)]
+        for_s: Option<u64>,
+        /// Why, for operators and for the Client, at most [`REASON_BYTES_MAX`].
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Takes a ban away.
+    Unban {
+        /// Its number.
+        id: u64,
+    },
+    /// All bans that count.
+    Bans {},
 }
 
 /// By what Sessions are sorted.

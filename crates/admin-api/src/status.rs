@@ -33,6 +33,9 @@ pub struct Status {
     pub traffic: Traffic,
     /// Messages that were dropped since the start.
     pub drops: Drops,
+    /// What limits have done since the start.
+    #[serde(default)]
+    pub limits: Limits,
     /// What an acknowledgement promises.
     pub durability: Durability,
     /// Whether what it promises does not hold when power is lost.
@@ -71,6 +74,61 @@ pub struct Traffic {
     pub publishes_sent: u64,
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
+}
+
+/// What limits have done since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Connections that were refused because their address had too many without CONNECT,
+    pub refused_half_open: u64,
+    /// because too many came in a second,
+    pub refused_rate: u64,
+    /// because there were as many as there may be,
+    pub refused_connections: u64,
+    /// for a ban,
+    pub refused_banned: u64,
+    /// for want of memory,
+    pub refused_memory: u64,
+    /// or because others with the Client Identifier waited already.
+    pub refused_fights: u64,
+    /// How often a Client was not read for a while because it had sent too much in a second.
+    pub rate_delays: u64,
+    /// Clients that were disconnected for that.
+    pub rate_disconnects: u64,
+    /// Connections that ended because another one came with their Client Identifier.
+    pub takeovers: u64,
+    /// Client Identifiers that several Clients took from each other again and again.
+    pub fights: u64,
+    /// How short memory is now: 0 not at all, from 1 on new Clients are refused, from 2 on QoS 1 and 2, with 3 the Clients that use
+    /// most are disconnected.
+    pub memory_pressure: u64,
+    /// Messages of QoS 1 and 2 that were refused for want of memory.
+    pub memory_refused_messages: u64,
+    /// Clients that were disconnected for want of memory.
+    pub memory_disconnects: u64,
+}
+
+impl Limits {
+    /// Each in a word, with its number.
+    #[must_use]
+    pub fn by_name(&self) -> [(&'static str, u64); 13] {
+        [
+            ("refused-half-open", self.refused_half_open),
+            ("refused-rate", self.refused_rate),
+            ("refused-connections", self.refused_connections),
+            ("refused-banned", self.refused_banned),
+            ("refused-memory", self.refused_memory),
+            ("refused-fights", self.refused_fights),
+            ("rate-delays", self.rate_delays),
+            ("rate-disconnects", self.rate_disconnects),
+            ("takeovers", self.takeovers),
+            ("fights", self.fights),
+            ("memory-pressure", self.memory_pressure),
+            ("memory-refused-messages", self.memory_refused_messages),
+            ("memory-disconnects", self.memory_disconnects),
+        ]
+    }
 }
 
 /// Messages that were dropped, by cause.

@@ -211,9 +211,9 @@ impl Handshake {
         if will.properties.user_properties().count() > settings.user_properties_max as usize {
             return Some((ReasonCode::QuotaExceeded, "too many User Properties in the Will"));
         }
-        let levels = will.topic_name.levels().take(settings.topic_levels_max as usize + 1).count();
-        (levels > settings.topic_levels_max as usize)
-            .then_some((ReasonCode::TopicNameInvalid, "the Will Topic has too many levels"))
+        let levels_max = settings.greatest(settings.topic_levels_max, |it| it.topic_levels_max) as usize;
+        let levels = will.topic_name.levels().take(levels_max + 1).count();
+        (levels > levels_max).then_some((ReasonCode::TopicNameInvalid, "the Will Topic has too many levels"))
     }
 
     fn request(&self, connect: &Connect<'_>) -> (ConnectRequest, Credentials) {

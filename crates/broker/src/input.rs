@@ -12,6 +12,7 @@ use crate::{
     message::Message,
     output::PageReader,
     permissions::{Permissions, rule_set::RuleSet},
+    pressure::Pressure,
     routing::mail::Mail,
 };
 
@@ -74,6 +75,8 @@ pub enum Input<'a> {
     /// Other limits are in force: for what happens from now on. What a Client was told at CONNECT must stay as it is: whether
     /// there are features, how large packets may be, and whether anything is durable.
     Settings(Arc<Settings>),
+    /// How short memory is now.
+    Memory(Pressure),
     /// An operator asks something, or wants something done; answered in
     /// [`Outbox::answers`](crate::output::Outbox::answers).
     Asked(Box<Asked>),

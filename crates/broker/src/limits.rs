@@ -1,9 +1,16 @@
 //! What the Server allows: limits and features, each with its unit and default.
 
+mod choosing;
+pub(crate) mod client;
+pub mod exceptions;
+pub mod excess;
+
 use dunlin_packet::{
     qos::QoS,
     topic::{filter::TopicFilter, name::TopicName},
 };
+
+use self::{exceptions::Exception, excess::Excess};
 
 /// All settings of the broker. Others are put in force by [`Input::Settings`](crate::input::Input::Settings).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +37,10 @@ pub struct Settings {
     pub topic_alias_maximum: u16,
     /// Keep Alive in seconds that the Server lays down (3.2.2.3.14); 0 leaves it to the Client.
     pub server_keep_alive_s: u16,
+    /// Seconds of the shortest Keep Alive that a Client may ask for; 0 turns it off, which it may ask for in any case.
+    pub keep_alive_min_s: u16,
+    /// Seconds of the longest Keep Alive that a Client may ask for; 0 is no bound.
+    pub keep_alive_max_s: u16,
     /// Longest Session Expiry Interval in seconds; 4,294,967,295 has no end.
     pub session_expiry_max_s: u32,
     /// Given to Clients that ask for Response Information; empty gives none (3.2.2.3.15).
@@ -72,6 +83,18 @@ pub struct Settings {
     pub user_properties_max: u32,
     /// Sessions of one shard.
     pub sessions_max: u32,
+    /// PUBLISH packets that one Client may send in a second; 0 is no bound.
+    pub messages_per_s: u32,
+    /// PUBLISH packets that it may send at once; 0 is those of a second.
+    pub messages_burst: u32,
+    /// Bytes that one Client may send in a second; 0 is no bound.
+    pub bytes_per_s: u32,
+    /// Bytes that it may send at once; 0 is those of a second.
+    pub bytes_burst: u32,
+    /// What happens when it sends more.
+    pub on_excess: Excess,
+    /// Limits of some Clients, the most particular first; see [`add_exception`](Self::add_exception).
+    pub exceptions: Vec<Exception>,
     /// Retained Messages of one shard.
     pub retained_messages_max: u32,
     /// Bytes of the Retained Messages of one shard.
@@ -92,6 +115,8 @@ impl Default for Settings {
             connect_packet_size_max: 256 << 10,
             topic_alias_maximum: 16,
             server_keep_alive_s: 0,
+            keep_alive_min_s: 0,
+            keep_alive_max_s: 0,
             session_expiry_max_s: u32::MAX,
             response_information: String::new(),
             allow_empty_client_id: true,
@@ -111,6 +136,12 @@ impl Default for Settings {
             topic_levels_max: 128,
             user_properties_max: 64,
             sessions_max: 1_000_000,
+            messages_per_s: 0,
+            messages_burst: 0,
+            bytes_per_s: 0,
+            bytes_burst: 0,
+            on_excess: Excess::Delay,
+            exceptions: Vec::new(),
             retained_messages_max: 2_000_000,
             retained_bytes_max: 1 << 30,
         }

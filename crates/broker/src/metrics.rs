@@ -43,6 +43,14 @@ pub struct Counters {
     pub denied_receive: u64,
     /// Retained Messages that were not delivered because their publisher may not publish them any more.
     pub denied_retained: u64,
+    /// How often a Client was not read for a while because it had sent more than it may.
+    pub rate_delays: u64,
+    /// Clients that were disconnected for that.
+    pub rate_disconnects: u64,
+    /// Network Connections that ended because another one came with the same Client Identifier.
+    pub takeovers: u64,
+    /// Messages of QoS 1 and 2 that were refused for want of memory.
+    pub refused_for_memory: u64,
     /// Packets that broke the rules and ended a Network Connection.
     pub protocol_errors: u64,
 }
@@ -76,6 +84,10 @@ impl Counters {
         self.dropped_no_member += other.dropped_no_member;
         self.dropped_retained_full += other.dropped_retained_full;
         self.dropped_offline += other.dropped_offline;
+        self.rate_delays += other.rate_delays;
+        self.rate_disconnects += other.rate_disconnects;
+        self.takeovers += other.takeovers;
+        self.refused_for_memory += other.refused_for_memory;
         self.protocol_errors += other.protocol_errors;
     }
 }

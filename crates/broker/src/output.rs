@@ -21,6 +21,10 @@ pub struct Outbox {
     pool: Vec<Vec<u8>>,
     /// Connections the broker has ended: write what is pending, then close. It wants to hear no more of them.
     pub closings: Vec<ConnectionId>,
+    /// Connections that are not to be read for now (`false`), or are to be read again (`true`), in this order.
+    pub readings: Vec<(ConnectionId, bool)>,
+    /// Connections that have ended because others came with their Client Identifiers; not more than a few.
+    pub takeovers: Vec<Takeover>,
     /// Mail by shard, to be delivered in this order.
     pub routes: Vec<Vec<Mail>>,
     /// AUTH steps on living connections to ask the providers about (4.12.1).
@@ -35,6 +39,17 @@ pub struct Outbox {
     packets: u64,
     pub(crate) batch: Batch,
     batch_number: u64,
+}
+
+/// A connection ends because another one came with its Client Identifier (3.1.4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Takeover {
+    /// The Client Identifier.
+    pub client_id: Box<str>,
+    /// Where the old connection came from,
+    pub old_peer: Box<str>,
+    /// and where the new one comes from.
+    pub new_peer: Box<str>,
 }
 
 /// Asks for the next messages of a long queue; answered by [`Input::Page`](crate::input::Input::Page).
@@ -106,6 +121,8 @@ impl Outbox {
             dirty: Vec::new(),
             pool: Vec::new(),
             closings: Vec::new(),
+            readings: Vec::new(),
+            takeovers: Vec::new(),
             routes: (0..shards).map(|_| Vec::new()).collect(),
             authentications: Vec::new(),
             pages: Vec::new(),

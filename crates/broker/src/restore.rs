@@ -149,13 +149,14 @@ impl State {
             );
             return;
         }
-        let index = self.sessions.create(content.client_id.into());
+        let index = self.sessions.create(content.client_id.into(), self.limits.general());
         let session = &mut self.sessions[index];
         session.owner = owner;
         session.expiry_s = content.expiry_s;
         session.was_kept = content.expiry_s > 0;
         if let Some(owner) = &content.owner {
             session.permissions = self.in_force.permissions(owner);
+            session.limits = self.limits.of_restored(&self.settings, &owner.subject);
             session.has_owner = true;
         }
         let restoring = self.restoring();

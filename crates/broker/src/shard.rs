@@ -76,7 +76,8 @@ impl Shard {
             Input::Unreadable { reader, what } => state.page_is_unreadable(now, reader, what, out),
             Input::Storage(storage) => state.storage_is(now, storage, out),
             Input::Rules(rules) => state.change_rules(now, rules, out),
-            Input::Settings(settings) => state.settings = settings,
+            Input::Settings(settings) => state.change_settings(settings),
+            Input::Memory(pressure) => state.pressure = pressure,
             Input::Asked(asked) => state.asked(now, *asked, out),
             Input::Stop => state.stop(now, out),
             Input::Timeout => state.timeout(now, out),
@@ -106,6 +107,9 @@ impl State {
     /// Takes bytes from a Client, cut anywhere. [MQTT-4.2.0-1]
     fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
         let Some(connection) = self.find_connection(id) else { return };
+        if connection.spending.is_some() {
+            return self.receive_paced(now, id, bytes, out);
+        }
         if connection.unfinished.is_empty() {
             let rest = self.receive_packets(now, id, bytes, out);
             self.keep_unfinished(now, id, rest);
@@ -132,7 +136,7 @@ impl State {
     }
 
     /// A large packet on a slow line takes its time: what comes of it counts for the Keep Alive.
-    fn touch_if_large(&mut self, now: Instant, id: ConnectionId) {
+    pub(crate) fn touch_if_large(&mut self, now: Instant, id: ConnectionId) {
         let connection = self.connection(id);
         if connection.unfinished.len() >= LARGE_PACKET_BYTES {
             connection.last_packet = now;
@@ -147,7 +151,7 @@ impl State {
         bytes: &'a [u8],
         out: &mut Outbox,
     ) -> Option<&'a [u8]> {
-        let maximum = self.settings.maximum_packet_size;
+        let maximum = self.connection(id).packet_size_max;
         let mut rest = bytes;
         loop {
             match Frame::split(rest, maximum) {
@@ -170,7 +174,13 @@ impl State {
         Some(rest)
     }
 
-    fn receive_packet(&mut self, now: Instant, id: ConnectionId, frame: Frame<'_>, out: &mut Outbox) -> Flow {
+    pub(crate) fn receive_packet(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        frame: Frame<'_>,
+        out: &mut Outbox,
+    ) -> Flow {
         self.counters.packets_received += 1;
         if frame.header.packet_type == PacketType::Publish {
             return self.receive_publish(now, id, frame, out);
@@ -242,6 +252,7 @@ impl State {
             match timer {
                 Timer::KeepAlive(id) => self.check_keep_alive(now, id, out),
                 Timer::StayOver(id) => self.end_stay(now, id, out),
+                Timer::Pace(id) => self.wait_is_over(now, id, out),
                 Timer::SessionExpiry(index) => {
                     self.counters.sessions_expired += 1;
                     self.sessions[index].expires_at = None;

@@ -11,9 +11,10 @@ use crate::{
     fanout::FrameCache,
     held::HeldBack,
     ids::{ConnectionId, ShardId},
-    limits::Settings,
+    limits::{Settings, client::LimitsInUse},
     metrics::Counters,
     pace::Pace,
+    pressure::{OUTPUT_BYTES_WHEN_SHORT, Pressure},
     restoring::Restoring,
     retained::Retained,
     rights::{
@@ -37,6 +38,7 @@ pub(crate) struct State {
     pub(crate) id: ShardId,
     pub(crate) shards: u8,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) limits: LimitsInUse,
     pub(crate) interests: Interests,
     pub(crate) own_interest: ShardInterest,
     pub(crate) own_kept: ShardInterest,
@@ -55,6 +57,7 @@ pub(crate) struct State {
     pub(crate) tickets: Tickets,
     pub(crate) held: HeldBack,
     pub(crate) filing: Filing,
+    pub(crate) pressure: Pressure,
     pub(crate) refusing: Refusing,
     /// Clients to be disconnected at the end of this call, because they are too slow; with the serials of their connections.
     pub(crate) doomed: Vec<(ConnectionId, u32)>,
@@ -88,6 +91,7 @@ impl State {
         Self {
             id,
             shards,
+            limits: LimitsInUse::new(&settings),
             settings,
             own_interest: ShardInterest::new(Arc::clone(&interests.any), id.0),
             own_kept: ShardInterest::new(Arc::clone(&interests.kept), id.0),
@@ -106,6 +110,7 @@ impl State {
             tickets: Tickets::default(),
             held: HeldBack::default(),
             filing: Filing::default(),
+            pressure: Pressure::default(),
             refusing: Refusing::default(),
             doomed: Vec::new(),
             owed_answers: Vec::new(),
@@ -159,6 +164,28 @@ impl State {
         debug_assert!(self.connections[index].is_none(), "a number in use arrives again");
         self.connections[index] = Some(connection);
         self.connected += 1;
+    }
+
+    /// Other limits are in force, for Sessions that there are as well. Exceptions stay as they are.
+    pub(crate) fn change_settings(&mut self, settings: Arc<Settings>) {
+        self.limits = LimitsInUse::new(&settings);
+        self.settings = settings;
+        let (limits, settings) = (&mut self.limits, &self.settings);
+        for session in self.sessions.iter_mut() {
+            session.limits = match session.connection {
+                Some(_) => limits.renewed(settings, &session.limits),
+                None => limits.of_restored(settings, session.permissions.subject()),
+            };
+        }
+    }
+
+    /// Bytes that one Client may leave unread.
+    pub(crate) fn output_bytes_max(&self) -> usize {
+        let most = self.settings.output_bytes_max;
+        match self.pressure {
+            Pressure::None | Pressure::Tight => most as usize,
+            Pressure::Short | Pressure::Over => most.min(OUTPUT_BYTES_WHEN_SHORT) as usize,
+        }
     }
 
     /// The Session's number as a member of a group.

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     KeepAlive(ConnectionId),
     /// The time for which a Client was let in is over.
     StayOver(ConnectionId),
+    /// A Client that has sent too much may send again.
+    Pace(ConnectionId),
     /// A Session without Network Connection ends.
     SessionExpiry(SessionIndex),
     /// A Will Delay Interval is over.

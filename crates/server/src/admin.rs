@@ -1,7 +1,9 @@
 //! The operator's door into the running Server: a Unix socket, questions to the shards, answers in lines.
 
 pub(crate) mod acts;
+pub(crate) mod bans;
 pub(crate) mod door;
+pub(crate) mod expelling;
 pub(crate) mod explain_words;
 pub(crate) mod explaining;
 pub(crate) mod lines;

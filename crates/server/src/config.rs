@@ -1,11 +1,13 @@
 //! The configuration: what can be set, and how it is read.
 
 pub mod authentication;
+pub mod bans;
 pub(crate) mod changes;
 pub mod durability;
 pub mod environment;
 pub mod error;
 mod files;
+pub mod limit;
 pub mod load;
 pub mod model;
 pub mod origin;

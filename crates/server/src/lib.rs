@@ -5,6 +5,7 @@
 
 mod admin;
 pub mod authentication;
+pub mod bans;
 pub mod check;
 mod clock;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod in_process;
 pub mod listen;
 mod lobby;
 mod log;
+mod memory;
 pub mod privileges;
 mod process;
 pub mod reload;
@@ -23,6 +25,7 @@ pub mod serve;
 pub mod server;
 mod shard;
 mod socket_file;
+mod source;
 pub mod start_error;
 mod starting;
 pub mod storage;

@@ -42,24 +42,25 @@ use crate::{
         certificates::{self, warn_of_ends},
         desk::Desk,
         door::Door,
+        fights::Fights,
         listener::Listener,
         reauthentication::{self, WAITING_MAX},
     },
+    memory::{gauge::Gauge, shedding},
     process::{give_memory_back, hold_little_memory},
     reload::{ReloadError, Reloaded, Reloader, Way},
     rights::{self, RightsError},
-    seats::Seats,
     shard::{
         mailbox::Post,
         neighbours::Neighbours,
         poller::Poller,
         resharding,
         storage::{Ready, StorageLink},
+        surroundings::Surroundings,
         thread,
-        turn::Surroundings,
     },
     start_error::{StartError, refuse_public},
-    starting::{self, connections_max, desk},
+    starting::{self, desk, seats},
     storage::{self, LastRun},
     sys_topics::SysTopics,
 };
@@ -133,14 +134,16 @@ impl Server {
             neighbours: Arc::new(Neighbours::new(count)),
             clock: Clock::start_after(last_run.alive),
             husks: Arc::default(),
-            seats: Seats::new(connections_max(config)),
+            seats: seats(config, &settings),
+            memory: Arc::new(Gauge::new(config.lobby.memory_bytes_max())),
+            fights: Arc::new(Fights::new(Duration::from_secs(config.lobby.takeover_delay_max_s.into()))),
             providers,
             counts: Arc::default(),
-            backlog_max: settings.output_bytes_max as usize + settings.maximum_packet_size as usize,
+            backlog_max: settings.output_bytes_max as usize + settings.greatest_packet_size() as usize,
             storage: storage.clone(),
             startup,
         };
-        let desk = desk(config, &around, &settings, &chains);
+        let desk = desk(config, &around, &settings, &chains)?;
         runtime.spawn(reauthentication::serve(requests, Arc::clone(&desk)));
         let reloader = Arc::new(Reloader::new(way, config, &desk, &doors, &rulebook));
         let mut server = Self {
@@ -162,19 +165,37 @@ impl Server {
         server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
         drop(around);
         server.await_shards(&ready, last_run)?;
-        server.begin_chores(config);
-        server.open_admin_door(config, began)?;
-        server.publish_sys_topics(config, began);
+        server.begin_chores(config, began)?;
         server.open_doors(sockets)?;
         Ok(server)
     }
 
-    /// What is done now and then as long as the Server runs.
-    fn begin_chores(&self, config: &Config) {
+    /// What is done now and then as long as the Server runs, and what it says of itself.
+    fn begin_chores(&mut self, config: &Config, began: std::time::Instant) -> Result<(), StartError> {
         self.note_alive_now_and_then();
         self.mind_users();
         self.give_memory_back_now_and_then();
         self.mind_certificates(&config.tls);
+        self.mind_memory();
+        self.open_admin_door(config, began)?;
+        self.publish_sys_topics(config, began);
+        Ok(())
+    }
+
+    /// Looks how much memory is used, if that has a bound.
+    fn mind_memory(&self) {
+        if self.desk.memory.max() == 0 {
+            return;
+        }
+        let watching =
+            shedding::watch(Arc::clone(&self.desk.memory), Shards::new(Arc::clone(&self.desk.post)));
+        let mut stop = self.stop.subscribe();
+        self.spawn(async move {
+            tokio::select! {
+                () = watching => {}
+                _ = stop.changed() => {}
+            }
+        });
     }
 
     fn start_shards(
@@ -283,6 +304,7 @@ impl Server {
         self.admin_socket = Some(file);
         let facts = Arc::new(Facts {
             shards: Shards::new(Arc::clone(&self.desk.post)),
+            desk: Arc::clone(&self.desk),
             counts: Arc::clone(&self.counts),
             storage: config.storage.clone(),
             reloader: Arc::clone(&self.reloader),
@@ -457,7 +479,7 @@ impl Drop for Server {
 /// Reads the certificates of all listeners.
 fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError> {
     refuse_public(config, chains)?;
-    let packet_bytes_max = config.broker.maximum_packet_size;
+    let packet_bytes_max = config.broker.greatest_packet_size();
     let door = |(number, listener)| {
         let door = Door::new(number, listener, packet_bytes_max);
         door.map(Arc::new).map_err(|source| {

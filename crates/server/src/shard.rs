@@ -13,6 +13,7 @@ pub(crate) mod recovery;
 pub(crate) mod resharding;
 mod socket_io;
 pub(crate) mod storage;
+pub(crate) mod surroundings;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;

@@ -8,6 +8,7 @@ use dunlin_store::store::StoreError;
 
 use crate::{
     admin::socket::SocketError,
+    bans::file::BansError,
     config::model::{Config, ListenerConfig},
     listen::{ListenError, is_reachable},
     privileges::PrivilegesError,
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The rules cannot be used: without them nobody may do anything.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// The bans cannot be used: somebody could come in who must not.
+    #[error(transparent)]
+    Bans(#[from] BansError),
     /// It cannot go on as somebody else than root.
     #[error(transparent)]
     Privileges(#[from] PrivilegesError),

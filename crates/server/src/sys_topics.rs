@@ -18,7 +18,7 @@ use dunlin_packet::{qos::QoS, topic::name::TopicName};
 
 use crate::{
     admin::{
-        operator::resident_bytes,
+        operator::{limits, resident_bytes},
         shards::{NoAnswer, Shards},
         sums::{Round, Whole},
     },
@@ -150,6 +150,8 @@ impl SysTopics {
             ("uptime".to_owned(), format!("{} seconds", self.started.elapsed().as_secs())),
         ];
         values.extend(numbers.map(|(name, number)| (name.to_owned(), number.to_string())));
+        let limits = limits(counters, &self.desk).by_name();
+        values.extend(limits.map(|(name, number)| (format!("limits/{name}"), number.to_string())));
         for load in &self.loads {
             for (minutes, rate) in MINUTES.iter().zip(load.per_minute) {
                 values.push((format!("load/{}/{minutes}min", load.name), format!("{rate:.2}")));

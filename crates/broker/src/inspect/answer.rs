@@ -82,6 +82,20 @@ pub enum Answer {
     Called(Called),
     /// Whether there was a Network Connection, which is ended now.
     Disconnected(bool),
+    /// The heaviest of some Clients.
+    Heaviest {
+        /// Whose Network Connection it is and how many bytes are held for it; nothing if nobody is connected.
+        heaviest: Option<(Box<str>, u64)>,
+        /// From where to go on; nothing at the end.
+        next: Option<u32>,
+    },
+    /// Some Network Connections are ended.
+    Expelled {
+        /// How many.
+        count: u32,
+        /// From where to go on; nothing at the end.
+        next: Option<u32>,
+    },
     /// What became of the wish to end a Session.
     Deleted(Deletion),
     /// The messages are published.

@@ -57,9 +57,11 @@ impl State {
             Question::Called { permissions, topic_filter, from } => {
                 Answer::Called(self.called(now, &permissions, &topic_filter, from))
             }
-            Question::Disconnect { client_id, reason } => {
-                Answer::Disconnected(self.disconnect_by_operator(now, &client_id, &reason, out))
+            Question::Disconnect { client_id, code, reason } => {
+                Answer::Disconnected(self.disconnect_by_operator(now, &client_id, code, &reason, out))
             }
+            Question::Heaviest { from } => self.heaviest(from, out),
+            Question::Expel { whom, code, reason, from } => self.expel(now, &whom, code, &reason, from, out),
             Question::Publish { messages } => {
                 for message in &messages {
                     self.publish(now, &mut Publication::of_message(message), out);
@@ -97,6 +99,25 @@ impl State {
         Answer::Count { sums, next: self.place_after(to) }
     }
 
+    fn heaviest(&self, from: u32, out: &Outbox) -> Answer {
+        let to = from.saturating_add(COUNTED_MAX);
+        let mut heaviest: Option<(&Session, u64)> = None;
+        for session in self.sessions_between(from, to) {
+            let Some(id) = session.connection else { continue };
+            let Some(connection) = self.connections.get(id.index()).and_then(Option::as_deref) else {
+                continue;
+            };
+            let bytes = out.backlog(id) as u64
+                + connection.unfinished.capacity() as u64
+                + session.queue.bytes_in_memory();
+            if heaviest.is_none_or(|(_, most)| bytes > most) {
+                heaviest = Some((session, bytes));
+            }
+        }
+        let heaviest = heaviest.map(|(session, bytes)| (session.client_id.clone(), bytes));
+        Answer::Heaviest { heaviest, next: self.place_after(to) }
+    }
+
     fn list_sessions(&self, from: u32, choice: &Choice, out: &Outbox) -> Answer {
         let end = from.saturating_add(LOOKED_AT_MAX).min(self.sessions.slots() as u32);
         let (mut place, mut rows, mut bytes) = (from, Vec::new(), 0);
@@ -112,12 +133,12 @@ impl State {
     }
 
     /// Sessions by their places in the table.
-    fn sessions_between(&self, from: u32, to: u32) -> impl Iterator<Item = &Session> {
+    pub(super) fn sessions_between(&self, from: u32, to: u32) -> impl Iterator<Item = &Session> {
         let end = to.min(self.sessions.slots() as u32);
         (from..end).filter_map(|number| self.sessions.at(SessionIndex(number)))
     }
 
-    fn place_after(&self, to: u32) -> Option<u32> {
+    pub(super) fn place_after(&self, to: u32) -> Option<u32> {
         ((to as usize) < self.sessions.slots()).then_some(to)
     }
 

@@ -11,6 +11,7 @@ use dunlin_protocol::time::Instant;
 
 use crate::{
     input::Storage,
+    limits::client::ClientLimits,
     output::Outbox,
     permissions::{
         Permissions,
@@ -102,16 +103,17 @@ impl State {
         found: Option<SessionIndex>,
         intent: &Intent,
     ) -> (RulingReport, Option<Refusal>) {
+        let limits = self.limits_of(session);
         let (ruling, before, behind) = match intent {
             Intent::Publish(trial) => {
                 let Ok(topic_name) = TopicName::parse(&trial.topic_name) else { return no_topic() };
                 let ruling = permissions.rule_for_publish(topic_name, trial.qos, trial.retain);
-                (ruling, self.not_offered(trial, topic_name), self.no_room(trial, topic_name))
+                (ruling, self.not_offered(trial, topic_name, &limits), self.no_room(trial, topic_name))
             }
             Intent::Subscribe { topic_filter, qos } => {
                 let Ok(filter) = TopicFilter::parse(topic_filter) else { return no_topic() };
                 let ruling = permissions.may_subscribe(filter, *qos);
-                (ruling, self.not_available(filter), self.too_many(session, found, filter))
+                (ruling, self.not_available(filter, &limits), self.too_many(session, found, filter))
             }
             Intent::Receive { topic_name } => {
                 let Ok(topic_name) = TopicName::parse(topic_name) else { return no_topic() };
@@ -125,12 +127,17 @@ impl State {
     }
 
     /// What the Server has said in CONNACK that it does not take: a Client that sends it is disconnected.
-    fn not_offered(&self, trial: &Trial, topic_name: TopicName<'_>) -> Option<Refusal> {
+    fn not_offered(
+        &self,
+        trial: &Trial,
+        topic_name: TopicName<'_>,
+        limits: &ClientLimits,
+    ) -> Option<Refusal> {
         let settings = &self.settings;
-        let levels_max = settings.topic_levels_max as usize;
+        let levels_max = limits.topic_levels_max as usize;
         let size = trial.payload_bytes + topic_name.as_str().len() + PACKET_BYTES_MIN;
-        if size > settings.maximum_packet_size as usize {
-            let reason = format!("a packet has at most {} bytes", settings.maximum_packet_size);
+        if size > limits.maximum_packet_size as usize {
+            let reason = format!("a packet has at most {} bytes", limits.maximum_packet_size);
             return Some((ReasonCode::PacketTooLarge, reason.into()));
         }
         if trial.qos > settings.maximum_qos {
@@ -163,9 +170,9 @@ impl State {
         cannot_keep.then(|| (ReasonCode::QuotaExceeded, reason.into()))
     }
 
-    fn not_available(&self, filter: TopicFilter<'_>) -> Option<Refusal> {
+    fn not_available(&self, filter: TopicFilter<'_>, limits: &ClientLimits) -> Option<Refusal> {
         let settings = &self.settings;
-        let levels_max = settings.topic_levels_max as usize;
+        let levels_max = limits.topic_levels_max as usize;
         let (code, reason) = if filter.share().is_some() && !settings.shared_subscription_available {
             (ReasonCode::SharedSubscriptionsNotSupported, "Shared Subscriptions are not available".to_owned())
         } else if filter.has_wildcard() && !settings.wildcard_subscription_available {
@@ -184,7 +191,7 @@ impl State {
         found: Option<SessionIndex>,
         filter: TopicFilter<'_>,
     ) -> Option<Refusal> {
-        let subscriptions_max = self.settings.subscriptions_max as usize;
+        let subscriptions_max = self.limits_of(session).subscriptions_max as usize;
         let is_full = session.is_some_and(|session| session.subscriptions() >= subscriptions_max);
         let is_known = || found.is_some_and(|index| self.subscription_of(index, filter).is_some());
         let reason = || format!("a Session has at most {subscriptions_max} Subscriptions").into();
@@ -204,17 +211,24 @@ impl State {
         self.subscriptions.get(self.subscriptions.find(filter)?, index)
     }
 
+    /// What a Client may use; of one that has no Session what all may.
+    fn limits_of(&self, session: Option<&Session>) -> Arc<ClientLimits> {
+        session.map_or_else(|| self.limits.general(), |session| Arc::clone(&session.limits))
+    }
+
     fn limits(&self, client_id: &str, intent: &Intent) -> LimitsReport {
         let settings = &self.settings;
+        let session = self.sessions.find(client_id).and_then(|index| self.sessions.at(index));
+        let limits = self.limits_of(session);
         let topic = match intent {
             Intent::Publish(Trial { topic_name, .. }) | Intent::Receive { topic_name } => topic_name,
             Intent::Subscribe { topic_filter, .. } => topic_filter,
         };
         LimitsReport {
-            subscriptions_max: settings.subscriptions_max,
-            queue_messages_max: settings.queue_messages_max,
-            queue_bytes_max: settings.queue_bytes_max,
-            output_bytes_max: settings.output_bytes_max,
+            subscriptions_max: limits.subscriptions_max,
+            queue_messages_max: limits.queue_messages_max,
+            queue_bytes_max: limits.queue_bytes_max,
+            output_bytes_max: self.output_bytes_max() as u32,
             maximum_qos: settings.maximum_qos,
             overflow: TopicName::parse(topic)
                 .map_or(settings.queue_overflow, |topic_name| settings.overflow_of(client_id, topic_name)),

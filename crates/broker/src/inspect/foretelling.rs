@@ -199,7 +199,7 @@ impl State {
                 false => self.waiting(session, topic_name, trial, Wait::Away),
             };
         };
-        let has_room = out.backlog(id) < self.settings.output_bytes_max as usize;
+        let has_room = out.backlog(id) < self.output_bytes_max();
         let is_sent = match at_most_once {
             true if !has_room => return (Fate::Dropped(Loss::NotReading), None),
             true => !session.queue.holds_at_most_once(),
@@ -229,7 +229,7 @@ impl State {
     ) -> (Fate, Option<Overflow>) {
         let settings = &self.settings;
         let size = trial.topic_name.len() + trial.payload_bytes;
-        if !session.queue.is_full(size, settings.queue_messages_max, settings.queue_bytes_max) {
+        if !session.queue.is_full(size, session.limits.queue_messages_max, session.limits.queue_bytes_max) {
             return (Fate::Queued(wait), None);
         }
         let overflow = settings.overflow_of(&session.client_id, topic_name);

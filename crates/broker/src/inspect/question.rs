@@ -1,8 +1,19 @@
 //! What an operator may ask a shard, and what it is told to do.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use dunlin_packet::reason_code::ReasonCode;
+
 use crate::{
     message::Message,
-    permissions::Permissions,
+    permissions::{
+        Permissions,
+        subject::{CertificateFacts, Subject},
+        who::Who,
+    },
     retained::Cursor,
     routing::group_mail::{GroupName, Member},
 };
@@ -115,12 +126,30 @@ pub enum Question {
         /// Nothing, or what the last answer said.
         from: Option<Cursor>,
     },
-    /// Ends the Network Connection of a Client: DISCONNECT with Administrative action (0x98) for 5.0.
+    /// Ends the Network Connection of a Client.
     Disconnect {
         /// Whose.
         client_id: Box<str>,
-        /// The Reason String; empty for none.
+        /// The Reason Code of DISCONNECT,
+        code: ReasonCode,
+        /// and its Reason String; empty for none.
         reason: Box<str>,
+    },
+    /// The connected Client for which most memory is used, from this place of the table on.
+    Heaviest {
+        /// 0, or what the last answer said.
+        from: u32,
+    },
+    /// Ends the Network Connections of Clients, from this place of the table on.
+    Expel {
+        /// Whose.
+        whom: Whom,
+        /// The Reason Code of DISCONNECT,
+        code: ReasonCode,
+        /// and its Reason String.
+        reason: Box<str>,
+        /// 0, or what the last answer said.
+        from: u32,
     },
     /// Publishes what the Server itself has to say, such as the topics below `$SYS`. Nothing else may publish to these.
     Publish {
@@ -133,6 +162,39 @@ pub enum Question {
         /// Whose.
         client_id: Box<str>,
     },
+}
+
+/// Clients that are to go.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    /// Whoever is meant.
+    Fitting(Arc<Who>),
+    /// Whoever has shown one of these certificates.
+    Revoked(Arc<Revoked>),
+}
+
+/// Certificates that are valid no more: issuers as RFC 4514 writes them, and with each its serial numbers in lower-case
+/// hexadecimal digits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revoked(pub HashMap<Box<str>, HashSet<Box<str>>>);
+
+impl Whom {
+    /// Whether this one is to go.
+    #[must_use]
+    pub fn is(&self, subject: &Subject) -> bool {
+        match self {
+            Self::Fitting(who) => who.fits(subject),
+            Self::Revoked(revoked) => subject.certificate.as_deref().is_some_and(|facts| revoked.has(facts)),
+        }
+    }
+}
+
+impl Revoked {
+    /// Whether this certificate is one of them.
+    #[must_use]
+    pub fn has(&self, facts: &CertificateFacts) -> bool {
+        self.0.get(&facts.issuer).is_some_and(|serials| serials.contains(&facts.serial))
+    }
 }
 
 /// Which Sessions are wanted.

@@ -1,5 +1,7 @@
 //! CONNECT (3.1): a Client arrives at the home of its Session; CONNACK (3.2).
 
+use std::sync::Arc;
+
 use dunlin_packet::{
     connack::Connack,
     property::{list::PropertyList, value::Property},
@@ -19,11 +21,12 @@ use crate::{
     connection::{Connection, Extras},
     ids::ConnectionId,
     input::{Arrival, ConnectRequest, Storage},
-    limits::Settings,
+    limits::{Settings, client::ClientLimits},
     message::publisher_key,
-    output::Outbox,
+    output::{Outbox, Takeover},
     reply::write_refusal,
     sessions::session::Will,
+    spending::Spending,
     state::State,
     timers::Timer,
     topics::ids::SessionIndex,
@@ -33,8 +36,13 @@ impl State {
     /// Connects a Client: takes over, opens or resumes the Session, answers, sends what waited. [MQTT-3.1.4-5]
     pub(crate) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Outbox) -> Vec<u8> {
         let Arrival { connection: id, mut request, unread } = arrival;
-        let objection = match has_room_for_connack(&self.settings, &request) {
-            true => self.objection_to(now, &mut request),
+        let limits = self.limits.of(
+            &self.settings,
+            request.permissions.subject(),
+            request.entry.as_deref().map(|entry| &*entry.listener),
+        );
+        let objection = match has_room_for_connack(&self.settings, &limits, &request) {
+            true => objection_to_will(&limits, &request).or_else(|| self.objection_to(now, &mut request)),
             false => Some((ReasonCode::PacketTooLarge, "CONNACK is larger than the Maximum Packet Size")),
         };
         if let Some((code, reason)) = objection {
@@ -57,17 +65,16 @@ impl State {
             self.refuse(id, &request, ReasonCode::QuotaExceeded, reason, out);
             return Vec::new();
         }
-        let (index, session_present) = self.open_session(now, old, &mut request, out);
+        let (index, session_present) = self.open_session(now, old, &mut request, &limits, out);
         self.counters.connects += 1;
         let expiry_s = self.sessions[index].expiry_s;
         let valid_for = request.valid_for;
-        let keep_alive_s = match (request.version, self.settings.server_keep_alive_s) {
-            (ProtocolVersion::V5_0, server) if server > 0 => server, // [MQTT-3.1.2-21]
-            _ => request.keep_alive_s,                               // [MQTT-3.2.2-22]
-        };
+        // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
+        let keep_alive_s = limits.keep_alive_s(&self.settings, request.version, request.keep_alive_s);
         let permissions = std::mem::take(&mut request.permissions);
-        write_connack(&self.settings, &request, session_present, expiry_s, out.buffer(id));
-        self.put_connection(id, Box::new(connection_of(&self.settings, now, index, request, keep_alive_s)));
+        write_connack(&self.settings, &limits, &request, session_present, expiry_s, out.buffer(id));
+        let connection = connection_of(&self.settings, &limits, now, index, request, keep_alive_s);
+        self.put_connection(id, Box::new(connection));
         self.sessions[index].connection = Some(id);
         self.give_rights(now, index, permissions, out);
         self.withdraw_subscriptions(now, index, out);
@@ -96,11 +103,24 @@ impl State {
     ) -> Option<SessionIndex> {
         if let Some(old_id) = self.sessions[self.sessions.find(&request.client_id)?].connection {
             // [MQTT-3.1.4-3] [MQTT3-3.1.4-2]: before Clean Start is looked at. [MQTT-3.1.4-4]
+            self.counters.takeovers += 1;
+            self.tell_takeover(old_id, request, out);
             let reason = "another connection with this Client Identifier";
             self.disconnect(now, old_id, ReasonCode::SessionTakenOver, reason, out);
         }
         let index = self.sessions.find(&request.client_id)?;
         (!self.end_if_over(now, index, request, out)).then_some(index)
+    }
+
+    /// Who keeps an eye on all shards hears of it.
+    fn tell_takeover(&mut self, old_id: ConnectionId, request: &ConnectRequest, out: &mut Outbox) {
+        if out.takeovers.len() < TAKEOVERS_MAX {
+            out.takeovers.push(Takeover {
+                client_id: request.client_id.clone(),
+                old_peer: self.connection(old_id).peer.clone(),
+                new_peer: request.peer.clone(),
+            });
+        }
     }
 
     /// Ends a Session that was left over by a restart or whose time is over; returns whether it was one.
@@ -142,6 +162,7 @@ impl State {
         now: Instant,
         old: Option<SessionIndex>,
         request: &mut ConnectRequest,
+        limits: &Arc<ClientLimits>,
         out: &mut Outbox,
     ) -> (SessionIndex, bool) {
         let index = match old {
@@ -155,18 +176,18 @@ impl State {
             }
             Some(index) => {
                 self.end_session(now, index, out); // [MQTT-3.1.2-4] [MQTT3-3.1.2-6]
-                self.sessions.create(request.client_id.clone())
+                self.sessions.create(request.client_id.clone(), Arc::clone(limits))
             }
-            None => self.sessions.create(request.client_id.clone()), // [MQTT-3.1.2-6]
+            None => self.sessions.create(request.client_id.clone(), Arc::clone(limits)), // [MQTT-3.1.2-6]
         };
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT3-3.2.2-1] [MQTT3-3.2.2-2] [MQTT3-3.2.2-3]
         let session_present = old.is_some() && !request.clean_start;
-        let settings = &self.settings;
         let session = &mut self.sessions[index];
-        session.expiry_s = request.session_expiry_s.min(settings.session_expiry_max_s);
-        session.outbound.connect(request.receive_maximum.min(settings.in_flight_max)); // [MQTT-3.3.4-9] [MQTT-4.9.0-1]
+        session.limits = Arc::clone(limits);
+        session.expiry_s = request.session_expiry_s.min(limits.session_expiry_max_s);
+        session.outbound.connect(request.receive_maximum.min(limits.in_flight_max)); // [MQTT-3.3.4-9] [MQTT-4.9.0-1]
         session.inbound.connect(match request.version {
-            ProtocolVersion::V5_0 => settings.receive_maximum,
+            ProtocolVersion::V5_0 => limits.receive_maximum,
             _ => u16::MAX, // 3.x knows no Receive Maximum.
         });
         session.will = request.will.take().map(|will| {
@@ -214,8 +235,17 @@ impl State {
     }
 }
 
+/// The topic of a Will has no more levels than any other of this Client.
+fn objection_to_will(limits: &ClientLimits, request: &ConnectRequest) -> Option<(ReasonCode, &'static str)> {
+    let levels_max = limits.topic_levels_max as usize;
+    let will = request.will.as_ref()?;
+    let levels = will.message.topic_name().levels().take(levels_max + 1).count();
+    (levels > levels_max).then_some((ReasonCode::TopicNameInvalid, "the Will Topic has too many levels"))
+}
+
 fn connection_of(
     settings: &Settings,
+    limits: &ClientLimits,
     now: Instant,
     session: SessionIndex,
     request: ConnectRequest,
@@ -242,6 +272,8 @@ fn connection_of(
         last_packet: now,
         keep_alive_at: None,
         extras,
+        spending: Spending::new(now, limits),
+        packet_size_max: limits.maximum_packet_size,
         peer: request.peer,
         entry: request.entry,
         user_name: request.user_name,
@@ -255,20 +287,24 @@ fn connection_of(
     }
 }
 
+/// Takeovers that wait to be told.
+const TAKEOVERS_MAX: usize = 64;
+
 /// Whether the Client has room for what CONNACK has to tell. [MQTT-3.1.2-24]
-fn has_room_for_connack(settings: &Settings, request: &ConnectRequest) -> bool {
+fn has_room_for_connack(settings: &Settings, limits: &ClientLimits, request: &ConnectRequest) -> bool {
     if request.maximum_packet_size == u32::MAX {
         return true;
     }
     let mut bytes = Vec::new();
-    let expiry_s = request.session_expiry_s.min(settings.session_expiry_max_s);
-    write_connack(settings, request, false, expiry_s, &mut bytes);
+    let expiry_s = request.session_expiry_s.min(limits.session_expiry_max_s);
+    write_connack(settings, limits, request, false, expiry_s, &mut bytes);
     bytes.len() <= request.maximum_packet_size as usize
 }
 
 /// Writes CONNACK, the first packet. [MQTT-3.2.0-1] [MQTT3-3.1.4-4] [MQTT3-3.2.0-1]
 fn write_connack(
     settings: &Settings,
+    limits: &ClientLimits,
     request: &ConnectRequest,
     session_present: bool,
     expiry_s: u32,
@@ -279,7 +315,7 @@ fn write_connack(
         if expiry_s != request.session_expiry_s {
             items.push(Property::SessionExpiryInterval(expiry_s));
         }
-        announce(settings, &mut items);
+        announce(settings, limits, request.keep_alive_s, &mut items);
         if request.is_assigned {
             items.push(Property::AssignedClientIdentifier(&request.client_id)); // [MQTT-3.2.2-16]
         }
@@ -299,9 +335,14 @@ fn write_connack(
 }
 
 /// What the Server allows, where that is less than the standard's default (3.2.2.3).
-fn announce(settings: &Settings, items: &mut SmallVec<[Property<'_>; 16]>) {
-    if settings.receive_maximum < u16::MAX {
-        items.push(Property::ReceiveMaximum(settings.receive_maximum));
+fn announce(
+    settings: &Settings,
+    limits: &ClientLimits,
+    asked_keep_alive_s: u16,
+    items: &mut SmallVec<[Property<'_>; 16]>,
+) {
+    if limits.receive_maximum < u16::MAX {
+        items.push(Property::ReceiveMaximum(limits.receive_maximum));
     }
     if settings.maximum_qos < QoS::ExactlyOnce {
         items.push(Property::MaximumQoS(settings.maximum_qos)); // [MQTT-3.2.2-9]
@@ -309,7 +350,7 @@ fn announce(settings: &Settings, items: &mut SmallVec<[Property<'_>; 16]>) {
     if !settings.retain_available {
         items.push(Property::RetainAvailable(false));
     }
-    items.push(Property::MaximumPacketSize(settings.maximum_packet_size));
+    items.push(Property::MaximumPacketSize(limits.maximum_packet_size));
     if settings.topic_alias_maximum > 0 {
         items.push(Property::TopicAliasMaximum(settings.topic_alias_maximum));
     }
@@ -322,7 +363,8 @@ fn announce(settings: &Settings, items: &mut SmallVec<[Property<'_>; 16]>) {
     if !settings.shared_subscription_available {
         items.push(Property::SharedSubscriptionAvailable(false));
     }
-    if settings.server_keep_alive_s > 0 {
-        items.push(Property::ServerKeepAlive(settings.server_keep_alive_s));
+    let keep_alive_s = limits.keep_alive_s(settings, ProtocolVersion::V5_0, asked_keep_alive_s);
+    if settings.server_keep_alive_s > 0 || keep_alive_s != asked_keep_alive_s {
+        items.push(Property::ServerKeepAlive(keep_alive_s));
     }
 }

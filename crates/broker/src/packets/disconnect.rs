@@ -13,8 +13,8 @@ impl State {
         packet: &Disconnect<'_>,
         out: &mut Outbox,
     ) -> Flow {
-        let expiry_max_s = self.settings.session_expiry_max_s;
         let (_, session) = self.both(id);
+        let expiry_max_s = session.limits.session_expiry_max_s;
         if let Some(expiry_s) = packet.properties.session_expiry_interval_s() {
             if session.expiry_s == 0 && expiry_s != 0 {
                 // 3.14.2.2.2: it cannot be raised from 0.

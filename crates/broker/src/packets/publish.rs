@@ -17,6 +17,7 @@ use crate::{
     ids::ConnectionId,
     message::{MessageFacts, View},
     output::Outbox,
+    pressure::Pressure,
     publication::Publication,
     state::State,
 };
@@ -137,7 +138,7 @@ impl State {
         }
         let refusal = self.refusal(now, id, publish, topic_name).or_else(|| {
             let is_promised = publish.qos > QoS::AtMostOnce;
-            let is_refused = is_promised && self.is_kept_out(topic_name)
+            let is_refused = is_promised && (self.is_kept_out(topic_name) || self.has_no_memory_for(publish))
                 || self.cannot_keep(topic_name, publish.qos, publish.retain);
             is_refused.then_some(ReasonCode::QuotaExceeded)
         });
@@ -213,7 +214,8 @@ impl State {
         publish: &Publish<'_>,
         topic_name: TopicName<'_>,
     ) -> Option<ReasonCode> {
-        let levels_max = self.settings.topic_levels_max as usize;
+        let (_, session) = self.both(id);
+        let levels_max = session.limits.topic_levels_max as usize;
         let separators = topic_name.as_str().bytes().filter(|&byte| byte == b'/').count();
         if separators >= levels_max {
             return Some(ReasonCode::TopicNameInvalid);
@@ -223,6 +225,13 @@ impl State {
             return Some(ReasonCode::NotAuthorized);
         }
         None
+    }
+
+    /// Whether memory is short; what deletes a Retained Message needs none.
+    fn has_no_memory_for(&mut self, publish: &Publish<'_>) -> bool {
+        let is_refused = self.pressure >= Pressure::Short && !(publish.retain && publish.payload.is_empty());
+        self.counters.refused_for_memory += u64::from(is_refused);
+        is_refused
     }
 
     /// A 5.0 Client is told with QoS 1 and 2; 3.x has no way to say no but to close or to acknowledge. [MQTT3-3.3.5-2]

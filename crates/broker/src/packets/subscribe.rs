@@ -102,12 +102,13 @@ impl State {
         if identifier.is_some() && !settings.subscription_identifier_available {
             return Err(ReasonCode::SubscriptionIdentifiersNotSupported);
         }
-        let levels_max = settings.topic_levels_max as usize;
+        let index = self.connection(id).session;
+        let limits = &self.sessions[index].limits;
+        let levels_max = limits.topic_levels_max as usize;
+        let subscriptions_max = limits.subscriptions_max as usize;
         if filter.without_share().levels().take(levels_max + 1).count() > levels_max {
             return Err(ReasonCode::TopicFilterInvalid);
         }
-        let subscriptions_max = settings.subscriptions_max as usize;
-        let index = self.connection(id).session;
         if !self.may_subscribe(now, index, filter, request.options.qos) {
             return Err(ReasonCode::NotAuthorized);
         }

@@ -9,6 +9,7 @@ use crate::{
     output::Outbox,
     pace::FOR_A_CLIENT,
     permissions::identity::Identity,
+    pressure::Pressure,
     publication::Publication,
     records::{content::TransitParts, key::Key},
     rights::publishers::Kept,
@@ -156,7 +157,7 @@ impl State {
         let old = if is_removal || message.has_expired(now) {
             self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
-        } else if self.has_room_to_retain(topic_name, message.size()) {
+        } else if self.has_room_to_retain(topic_name, message.size()) && !self.is_too_short_for(&message) {
             self.retained_bytes += message.size() as u64;
             if self.is_filed(topic_name) {
                 out.batch.put_retained(slot, &message, publisher.as_ref());
@@ -199,6 +200,14 @@ impl State {
     /// Whether the Retained Message of a topic survives the program. What the Server says of itself is said anew.
     fn is_filed(&self, topic_name: TopicName<'_>) -> bool {
         self.settings.is_durable && !topic_name.as_str().starts_with("$SYS/")
+    }
+
+    /// When memory is short, what was not acknowledged is only kept in the place of something that is not smaller.
+    fn is_too_short_for(&self, message: &Message) -> bool {
+        self.pressure >= Pressure::Short
+            && message.facts().qos == QoS::AtMostOnce
+            && !message.topic_name().as_str().starts_with("$SYS/")
+            && self.retained.get(message.topic_name()).is_none_or(|old| old.message.size() < message.size())
     }
 
     /// Whether a message of `size` bytes can be kept for this topic.

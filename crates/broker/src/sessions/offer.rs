@@ -34,7 +34,7 @@ impl State {
         let facts = publication.view.facts;
         let qos = facts.qos.min(target.qos); // [MQTT-3.8.4-8] [MQTT3-3.8.4-6]
         let retain = facts.retain && target.retain_as_published; // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT3-3.3.1-9]
-        let output_bytes_max = self.settings.output_bytes_max as usize;
+        let output_bytes_max = self.output_bytes_max();
         let session = &mut self.sessions[target.session];
         let Some(id) = session.connection else {
             return self.offer_offline(now, publication, target, qos, retain, out);

@@ -87,8 +87,8 @@ impl State {
     }
 
     fn is_full(&self, index: SessionIndex, size: usize) -> bool {
-        let (messages_max, bytes_max) = (self.settings.queue_messages_max, self.settings.queue_bytes_max);
-        self.sessions[index].queue.is_full(size, messages_max, bytes_max)
+        let session = &self.sessions[index];
+        session.queue.is_full(size, session.limits.queue_messages_max, session.limits.queue_bytes_max)
     }
 
     fn overflow_of(&self, index: SessionIndex, topic_name: TopicName<'_>) -> Overflow {
@@ -167,8 +167,8 @@ impl State {
         if !self.sessions[index].is_refusing {
             return;
         }
-        let settings = &self.settings;
-        let (messages, bytes) = (settings.queue_messages_max, settings.queue_bytes_max);
+        let limits = &self.sessions[index].limits;
+        let (messages, bytes) = (limits.queue_messages_max, limits.queue_bytes_max);
         if self.sessions[index].queue.is_full(1, messages - messages / 10, bytes - bytes / 10) {
             return;
         }

@@ -45,7 +45,7 @@ impl State {
 
     /// Whether the Client has to read first; then the broker is told when it has.
     pub(crate) fn has_backlog(&self, id: ConnectionId, out: &mut Outbox) -> bool {
-        let is_full = out.backlog(id) >= self.settings.output_bytes_max as usize;
+        let is_full = out.backlog(id) >= self.output_bytes_max();
         if is_full {
             out.ask_drained(id);
         }

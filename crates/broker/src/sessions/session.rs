@@ -1,5 +1,7 @@
 //! One Session (4.1): everything about a Client that outlives its Network Connection.
 
+use std::sync::Arc;
+
 use dunlin_packet::reason_code::ReasonCode;
 use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
 use smallvec::SmallVec;
@@ -7,6 +9,7 @@ use thin_vec::ThinVec;
 
 use crate::{
     ids::ConnectionId,
+    limits::client::ClientLimits,
     message::Message,
     pace::FOR_A_CLIENT,
     permissions::Permissions,
@@ -35,6 +38,8 @@ pub(crate) struct Session {
     /// See [`publisher_key`](crate::message::publisher_key).
     pub(crate) publisher: u64,
     pub(crate) connection: Option<ConnectionId>,
+    /// What its Client may use.
+    pub(crate) limits: Arc<ClientLimits>,
     /// Session Expiry Interval in seconds; 4,294,967,295 has no end (3.1.2.11.2).
     pub(crate) expiry_s: u32,
     /// When it ends, while there is no Network Connection.
@@ -81,8 +86,9 @@ pub(crate) struct Share {
 }
 
 impl Session {
-    pub(crate) fn new(client_id: Box<str>, serial: u32, publisher: u64) -> Self {
+    pub(crate) fn new(client_id: Box<str>, serial: u32, publisher: u64, limits: Arc<ClientLimits>) -> Self {
         Self {
+            limits,
             serial,
             owner: Owner { slot: slot_of(&client_id), uid: 0 },
             was_kept: false,

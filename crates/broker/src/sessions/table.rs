@@ -1,12 +1,18 @@
 //! All Sessions of a shard, by Client Identifier and by number.
 
-use std::ops::{Index, IndexMut};
+use std::{
+    ops::{Index, IndexMut},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-use crate::{message::publisher_key, sessions::session::Session, topics::ids::SessionIndex};
+use crate::{
+    limits::client::ClientLimits, message::publisher_key, sessions::session::Session,
+    topics::ids::SessionIndex,
+};
 
 /// The Sessions of one shard. A number is given again after its Session has ended; the serial tells them apart.
 #[derive(Debug, Default)]
@@ -41,7 +47,7 @@ impl Sessions {
     }
 
     /// Makes a new Session; there must be none with this Client Identifier.
-    pub(crate) fn create(&mut self, client_id: Box<str>) -> SessionIndex {
+    pub(crate) fn create(&mut self, client_id: Box<str>, limits: Arc<ClientLimits>) -> SessionIndex {
         debug_assert!(self.find(&client_id).is_none());
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -50,7 +56,7 @@ impl Sessions {
         self.serials = self.serials.wrapping_add(1);
         let hash = self.hasher.hash_one(&*client_id);
         let publisher = publisher_key(&client_id);
-        self.slots[index as usize] = Some(Box::new(Session::new(client_id, self.serials, publisher)));
+        self.slots[index as usize] = Some(Box::new(Session::new(client_id, self.serials, publisher, limits)));
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_client_id.insert_unique(hash, index, |&other| {
             let session = slots[other as usize].as_ref().expect("a named Session exists");
@@ -70,6 +76,10 @@ impl Sessions {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().flatten().map(|session| &**session)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().flatten().map(|session| &mut **session)
     }
 
     pub(crate) fn at(&self, index: SessionIndex) -> Option<&Session> {

@@ -104,6 +104,11 @@ enum Command {
     },
     /// Has the configuration and all files that it names read again; all of it counts, or nothing
     Reload,
+    /// Who may not come in
+    Ban {
+        #[command(subcommand)]
+        act: BanCommand,
+    },
     /// Ends the Network Connection of a Client; its Session stays
     #[command(visible_alias = "kick")]
     Disconnect {
@@ -113,6 +118,49 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum BanCommand {
+    /// Keeps out whoever fits all that is named, and disconnects those who are in
+    #[command(group(clap::ArgGroup::new("whom").required(true).multiple(true)))]
+    Add {
+        /// A user name, or its beginning and *
+        #[arg(long, value_name = "NAME", group = "whom")]
+        user: Option<String>,
+        /// A Client Identifier, or its beginning and *
+        #[arg(long, value_name = "CLIENT_ID", alias = "client", group = "whom")]
+        client_id: Option<String>,
+        /// An address, or a range of them such as 192.0.2.0/24
+        #[arg(long, value_name = "ADDRESS", group = "whom")]
+        address: Option<String>,
+        /// For how long: a number of seconds, or with m, h or d of minutes, hours or days [default: for good]
+        #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+        for_s: Option<u64>,
+        /// Why; Clients that speak MQTT 5 are told when they are disconnected
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// All bans that count
+    List,
+    /// Takes a ban away
+    Remove {
+        /// Its number, as list shows it
+        id: u64,
+    },
+}
+
+/// A time in seconds.
+fn parse_time(text: &str) -> Result<u64, String> {
+    let (digits, unit_s) = match text.char_indices().next_back() {
+        Some((end, 's')) => (&text[..end], 1),
+        Some((end, 'm')) => (&text[..end], 60),
+        Some((end, 'h')) => (&text[..end], 3_600),
+        Some((end, 'd')) => (&text[..end], 86_400),
+        _ => (text, 1),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s));
+    seconds.filter(|&seconds| seconds > 0).ok_or_else(|| "give a time such as 90, 15m, 2h or 7d".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -176,6 +224,11 @@ fn question(command: Command) -> Question {
         Command::Retained { topic_filter, limit } => Question::Retained { filter: topic_filter, limit },
         Command::Drops { limit } => Question::Drops { limit },
         Command::Reload => Question::Reload {},
+        Command::Ban { act: BanCommand::Add { user, client_id, address, for_s, reason } } => {
+            Question::Ban { user, client_id, address, for_s, reason }
+        }
+        Command::Ban { act: BanCommand::List } => Question::Bans {},
+        Command::Ban { act: BanCommand::Remove { id } } => Question::Unban { id },
         Command::Disconnect { client_id, reason } => Question::Disconnect { client_id, reason },
     }
 }
@@ -201,5 +254,20 @@ fn confirm(link: &mut Link, client_id: &str) -> Result<(), Trouble> {
     match line.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Failure::other("nothing is deleted").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800)] {
+            assert_eq!(parse_time(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "m", "0", "-1", "1w", "1.5h", "99999999999999999999", "999999999999999999d"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,9 +4,18 @@ use std::{fs, time::Duration};
 
 /// Resident memory of process `pid` in KiB.
 pub(crate) fn resident_kib(pid: u32) -> u64 {
+    status_kib(pid, "VmRSS:")
+}
+
+/// What of it is the process's own, and no part of a file.
+pub(crate) fn own_kib(pid: u32) -> u64 {
+    status_kib(pid, "RssAnon:") + status_kib(pid, "RssShmem:")
+}
+
+fn status_kib(pid: u32, name: &str) -> u64 {
     let status = read(pid, "status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("/proc/PID/status has VmRSS");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("VmRSS is a number of kB")
+    let line = status.lines().find(|line| line.starts_with(name)).expect("/proc/PID/status has it");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("it is a number of kB")
 }
 
 /// User and system time that process `pid` has used so far.

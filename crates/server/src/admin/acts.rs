@@ -13,6 +13,7 @@ use dunlin_broker::inspect::{
 use tokio::task::spawn_blocking;
 
 use crate::reload::Reloaded;
+use dunlin_packet::reason_code::ReasonCode;
 
 use super::{
     lines::Lines,
@@ -35,7 +36,8 @@ impl Operator {
         }
         self.log("disconnect", Some(&client_id));
         let shards = &self.facts.shards;
-        let question = Question::Disconnect { client_id: client_id.as_str().into(), reason: reason.into() };
+        let (client, code) = (client_id.as_str().into(), ReasonCode::AdministrativeAction);
+        let question = Question::Disconnect { client_id: client, code, reason: reason.into() };
         match shards.ask(shards.home_of(&client_id), question).await? {
             answer::Answer::Disconnected(true) => {
                 let message = format!("{client_id:?} is disconnected");

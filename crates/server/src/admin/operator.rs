@@ -10,8 +10,10 @@ use dunlin_admin_api::{
 use dunlin_broker::metrics::Counters;
 
 use crate::{
+    bans::ban::Ban,
     config::{durability, model::StorageConfig},
     counts::Counts,
+    lobby::{desk::Desk, refusals::Barrier},
     reload::Reloader,
 };
 
@@ -27,6 +29,7 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) shards: Shards,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) storage: StorageConfig,
     pub(crate) reloader: Arc<Reloader>,
@@ -119,6 +122,11 @@ impl Operator {
             Question::Disconnect { client_id, reason } => self.disconnect(client_id, reason, lines).await,
             Question::Reload {} => self.reload(lines).await,
             Question::DeleteSession { client_id } => self.delete(client_id, lines).await,
+            Question::Ban { user, client_id, address, for_s, reason } => {
+                self.ban(Ban::of_operator(user, client_id, address, for_s, reason), lines).await
+            }
+            Question::Unban { id } => self.unban(id, lines).await,
+            Question::Bans {} => self.list_bans(lines).await,
         }
     }
 
@@ -153,6 +161,7 @@ impl Operator {
             output_bytes: sums.output_bytes,
             traffic: traffic(&whole.counters),
             drops: drops(&whole.counters),
+            limits: limits(&whole.counters, &facts.desk),
             durability,
             is_unsafe: matches!(durability, Durability::Interval | Durability::None),
             storage,
@@ -173,6 +182,26 @@ fn traffic(counters: &Counters) -> status::Traffic {
         publishes_received: counters.publishes_received,
         publishes_sent: counters.publishes_sent,
         protocol_errors: counters.protocol_errors,
+    }
+}
+
+/// What limits have done.
+pub(crate) fn limits(counters: &Counters, desk: &Desk) -> status::Limits {
+    let refused = |barrier| desk.refusals.count(barrier);
+    status::Limits {
+        refused_half_open: refused(Barrier::HalfOpen),
+        refused_rate: refused(Barrier::Rate),
+        refused_connections: refused(Barrier::Connections),
+        refused_banned: refused(Barrier::Ban),
+        refused_memory: refused(Barrier::Memory),
+        refused_fights: refused(Barrier::Fight),
+        rate_delays: counters.rate_delays,
+        rate_disconnects: counters.rate_disconnects,
+        takeovers: counters.takeovers,
+        fights: desk.fights.noticed(),
+        memory_pressure: desk.memory.pressure() as u64,
+        memory_refused_messages: counters.refused_for_memory,
+        memory_disconnects: desk.memory.shed(),
     }
 }
 

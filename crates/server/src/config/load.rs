@@ -106,12 +106,39 @@ fn put_together(sources: &[Source], environment: &Environment) -> Result<(Config
         return Err(ConfigError::Mistakes(mistakes));
     }
     let Draft {
-        server, mut listeners, broker, lobby, tls, auths, login, rights, storage, admin, log, ..
+        server,
+        mut listeners,
+        limits,
+        broker,
+        lobby,
+        bans,
+        tls,
+        auths,
+        login,
+        rights,
+        storage,
+        admin,
+        log,
+        ..
     } = draft;
     if listeners.is_empty() {
         listeners = loopback_listeners(MQTT_PORT);
     }
-    let config = Config { server, listeners, broker, lobby, tls, auths, login, rights, storage, admin, log };
+    let config = Config {
+        server,
+        listeners,
+        limits,
+        broker,
+        lobby,
+        bans,
+        tls,
+        auths,
+        login,
+        rights,
+        storage,
+        admin,
+        log,
+    };
     Ok((config, origins))
 }
 
@@ -281,7 +308,7 @@ impl Reader<'_> {
     /// Takes all that was said, table by table.
     fn take(&mut self) -> (Draft, Origins) {
         let (mut draft, mut origins) = (Draft::default(), Origins::default());
-        let mut asked = Vec::new();
+        let (mut asked, mut meant) = (Vec::new(), Vec::new());
         for table in &TABLES {
             for (number, block) in std::mem::take(self.sheet.blocks(table.name)).into_iter().enumerate() {
                 if let Some(list) = &table.list {
@@ -293,6 +320,9 @@ impl Reader<'_> {
                     let setting = table.find(key).expect("entries have keys of their table");
                     if let (("listener", "auth"), Value::Texts(names)) = ((table.name, key), &value) {
                         asked.push((names.clone(), at.clone()));
+                    }
+                    if let (("limit", "listeners"), Value::Texts(names)) = ((table.name, key), &value) {
+                        meant.push((names.clone(), at.clone()));
                     }
                     (setting.set)(&mut draft, value);
                     origins.put(table.name, number, setting.key, at.origin(self.sources));
@@ -307,6 +337,7 @@ impl Reader<'_> {
             }
         }
         asked.iter().for_each(|(names, at)| self.names_of_providers(names, at, &draft));
+        meant.iter().for_each(|(names, at)| self.names_of_listeners(names, at, &draft));
         (draft, origins)
     }
 
@@ -323,6 +354,22 @@ impl Reader<'_> {
                 _ => format!("one of the names {}", known().collect::<Vec<_>>().join(", ")),
             };
             let (place, found) = (at.item(self.sources, number), format!("there is no provider `{text}`"));
+            self.mistakes.push(Mistake { place, found, expected });
+        }
+    }
+
+    /// Limits name only listeners that there are.
+    fn names_of_listeners(&mut self, names: &[String], at: &At, draft: &Draft) {
+        let known: Vec<&str> = match &*draft.listeners {
+            [] => vec!["tcp", "tcp-2"],
+            listeners => listeners.iter().map(|listener| &*listener.name).collect(),
+        };
+        for (number, text) in names.iter().enumerate().filter(|(_, text)| !known.contains(&text.as_str())) {
+            let expected = match nearest(text, known.iter().copied()) {
+                Some(nearest) => format!("the name of a [[listener]]; did you mean `{nearest}`?"),
+                None => format!("one of the names {}", known.join(", ")),
+            };
+            let (place, found) = (at.item(self.sources, number), format!("there is no listener `{text}`"));
             self.mistakes.push(Mistake { place, found, expected });
         }
     }

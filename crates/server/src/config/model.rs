@@ -9,9 +9,13 @@ use dunlin_broker::limits::Settings;
 use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use tracing::Level;
 
+use crate::memory::machine::available_bytes;
+
 use super::{
     authentication::{AuthConfig, LoginConfig},
+    bans::BansConfig,
     durability::Durability,
+    limit::LimitConfig,
 };
 
 /// Everything that can be configured, checked.
@@ -21,10 +25,14 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[[listener]]`, at least one.
     pub listeners: Vec<ListenerConfig>,
+    /// `[[limit]]`, as they are written; the broker has them as exceptions.
+    pub limits: Vec<LimitConfig>,
     /// `[mqtt]` and what `[limits]` has for the broker.
     pub broker: Settings,
     /// What `[limits]` has for the lobby.
     pub lobby: LobbyConfig,
+    /// `[[ban]]` and what `[limits]` has about Clients that connect again and again.
+    pub bans: BansConfig,
     /// `[tls]`
     pub tls: TlsConfig,
     /// `[[auth]]`
@@ -180,6 +188,16 @@ pub struct LobbyConfig {
     pub half_open_per_address_max: u32,
     /// Network Connections of authenticated Clients.
     pub connections_max: u32,
+    /// The same, from one address (IPv6: from one /64); 0 is no bound.
+    pub connections_per_address_max: u32,
+    /// New connections a second at one listener; 0 is no bound.
+    pub connections_per_s: u32,
+    /// The same, from one address; 0 is no bound.
+    pub connections_per_address_per_s: u32,
+    /// MiB that the process may use; 0 is no bound, nothing a share of what the machine or the control group has.
+    pub memory_max_mib: Option<u32>,
+    /// Seconds that one waits at most who comes in a fight for a Client Identifier.
+    pub takeover_delay_max_s: u16,
 }
 
 /// The log, on standard error.
@@ -214,8 +232,10 @@ impl Default for Config {
         Self {
             server: ServerConfig::default(),
             listeners: loopback_listeners(MQTT_PORT),
+            limits: Vec::new(),
             broker: Settings::default(),
             lobby: LobbyConfig::default(),
+            bans: BansConfig::default(),
             tls: TlsConfig::default(),
             auths: Vec::new(),
             login: LoginConfig::default(),
@@ -323,6 +343,20 @@ impl ListenerKind {
     }
 }
 
+impl LobbyConfig {
+    /// Bytes that the process may use; 0 is no bound.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> u64 {
+        match self.memory_max_mib {
+            Some(mib) => u64::from(mib) << 20,
+            None => available_bytes().unwrap_or(0) / 100 * MEMORY_PERCENT,
+        }
+    }
+}
+
+/// How much of what there is the process may use if nothing else is said.
+const MEMORY_PERCENT: u64 = 80;
+
 impl Default for LobbyConfig {
     fn default() -> Self {
         Self {
@@ -330,6 +364,11 @@ impl Default for LobbyConfig {
             half_open_max: 16_384,
             half_open_per_address_max: 4_096,
             connections_max: 1_000_000,
+            connections_per_address_max: 0,
+            connections_per_s: 0,
+            connections_per_address_per_s: 0,
+            memory_max_mib: None,
+            takeover_delay_max_s: 5,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod admin;
 mod auth;
+mod ban;
+mod limit;
 mod limits;
 mod listener;
 mod log;
@@ -18,7 +20,7 @@ use dunlin_broker::limits::OverflowRule;
 use setting::{List, Setting, Table};
 
 /// The tables, in the order of the handbook.
-pub(super) const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 13] = [
     one("server", server::SETTINGS),
     Table {
         name: "listener",
@@ -49,6 +51,16 @@ pub(super) const TABLES: [Table; 11] = [
     },
     one("rights", rights::SETTINGS),
     one("limits", limits::SETTINGS),
+    Table {
+        name: "limit",
+        settings: limit::SETTINGS,
+        list: Some(List { begin: limit::begin, end: limit::end, pick: limit::pick }),
+    },
+    Table {
+        name: "ban",
+        settings: ban::SETTINGS,
+        list: Some(List { begin: ban::begin, end: ban::end, pick: ban::pick }),
+    },
     one("storage", storage::SETTINGS),
     one("admin", admin::SETTINGS),
     one("log", log::SETTINGS),

@@ -6,7 +6,7 @@ use dunlin_auth::{
     providers::{certificate::NameSource, http::OnFailure},
     secret::Secret,
 };
-use dunlin_broker::limits::Overflow;
+use dunlin_broker::limits::{Overflow, excess::Excess};
 use dunlin_net::{ip_network::IpNetwork, tls::server::ClientCertificates};
 use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
 use toml::{
@@ -340,6 +340,17 @@ impl Value {
         }
     }
 
+    pub(super) fn excess(self) -> Excess {
+        match self.text().as_str() {
+            "disconnect" => Excess::Disconnect,
+            _ => Excess::Delay,
+        }
+    }
+
+    pub(super) fn some_excess(self) -> Option<Excess> {
+        Some(self.excess())
+    }
+
     pub(super) fn json_chosen(self) -> bool {
         self.text() == "json"
     }
@@ -347,3 +358,6 @@ impl Value {
 
 /// In the order of [`Overflow`].
 pub(super) const OVERFLOWS: [&str; 4] = ["drop-oldest", "drop-newest", "reject", "disconnect"];
+
+/// In the order of [`Excess`].
+pub(super) const EXCESSES: [&str; 2] = ["delay", "disconnect"];

@@ -1,6 +1,6 @@
 //! The door: accepts connections, whatever happens.
 
-use std::{fs::File, io, sync::Arc, time::Duration};
+use std::{fs::File, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -15,6 +15,8 @@ use super::{
     door::Door,
     listener::{Accepted, Listener},
     random::RandomBits,
+    rates::Pace,
+    refusals::{Barrier, TOO_FAST, TOO_MANY_HALF_OPEN},
     welcome::{Stranger, welcome},
 };
 
@@ -25,13 +27,19 @@ pub(crate) async fn accept(
     listener: Listener,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut porter = Porter { desk, door, random: RandomBits::new(), spare: spare() };
+    let pace = desk.rates.pace(&door.name);
+    let mut porter = Porter { desk, door, random: RandomBits::new(), spare: spare(), pace };
     loop {
+        let wait = porter.pace.as_mut().map(Pace::time_to_wait).filter(|wait| !wait.is_zero());
         tokio::select! {
             biased;
             _ = stop.changed() => return,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => porter.let_in(accepted, &listener),
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            accepted = listener.accept(), if wait.is_none() => match accepted {
+                Ok(accepted) => {
+                    porter.pace.iter_mut().for_each(Pace::accepted);
+                    porter.let_in(accepted, &listener);
+                }
                 Err(error) => porter.trouble(&listener, &error).await,
             },
         }
@@ -44,6 +52,8 @@ struct Porter {
     random: RandomBits,
     /// A descriptor kept for the time when there is no other.
     spare: Option<File>,
+    /// How fast it accepts, if that has a bound.
+    pace: Option<Pace>,
 }
 
 impl Porter {
@@ -52,13 +62,12 @@ impl Porter {
         self.desk.husks.free();
         let half_open = &self.desk.half_open;
         let is_proxy = self.door.trusts(address);
+        if !is_proxy && !self.desk.rates.admit(&self.door, address) {
+            return self.bar(Barrier::Rate, &accepted.peer, TOO_FAST);
+        }
         let permit = if is_proxy { half_open.enter_as_proxy(address) } else { half_open.enter(address) };
         let Some(permit) = permit else {
-            return self.desk.refusals.note(
-                &accepted.peer,
-                None,
-                &"too many connections of this address without CONNECT",
-            );
+            return self.bar(Barrier::HalfOpen, &accepted.peer, TOO_MANY_HALF_OPEN);
         };
         let random = match self.random.next() {
             Ok(random) => random,
@@ -80,6 +89,10 @@ impl Porter {
             welcome(desk, stranger).await;
         });
         self.desk.half_open.serve(number, task.abort_handle());
+    }
+
+    fn bar(&self, barrier: Barrier, peer: &SocketAddr, reason: &'static str) {
+        self.desk.refusals.bar(barrier, peer, None, &reason);
     }
 
     /// Accepting failed. Without descriptors the waiting connection would be there for ever and accepting

@@ -8,9 +8,11 @@ use std::{
 use dunlin_auth::chains::Chains;
 use dunlin_broker::limits::Settings;
 
-use crate::{counts::Counts, husks::Husks, seats::Seats, shard::mailbox::Post};
+use crate::{
+    bans::list::Bans, counts::Counts, husks::Husks, memory::gauge::Gauge, seats::Seats, shard::mailbox::Post,
+};
 
-use super::{half_open::HalfOpen, refusals::Refusals};
+use super::{fights::Fights, half_open::HalfOpen, rates::ConnectionRates, refusals::Refusals};
 
 /// The lobby's knowledge, shared by all its tasks.
 #[derive(Debug)]
@@ -27,6 +29,14 @@ pub(crate) struct Desk {
     pub(crate) half_open: Arc<HalfOpen>,
     /// Whose TLS handshakes are under way.
     pub(crate) tls_handshakes: Arc<HalfOpen>,
+    /// How fast new connections may come.
+    pub(crate) rates: ConnectionRates,
+    /// How short memory is.
+    pub(crate) memory: Arc<Gauge>,
+    /// Who may not come in.
+    pub(crate) bans: Arc<Bans>,
+    /// Who fights for Client Identifiers.
+    pub(crate) fights: Arc<Fights>,
     /// Tells the log who did not get in.
     pub(crate) refusals: Refusals,
     /// What should not happen.

@@ -19,7 +19,14 @@ use dunlin_net::{
 
 use crate::{config::model::ListenerKind, shard::admission::Origin};
 
-use super::{certificates::facts, desk::Desk, door::Door, half_open::Permit, line::Line};
+use super::{
+    certificates::facts,
+    desk::Desk,
+    door::Door,
+    half_open::Permit,
+    line::Line,
+    refusals::{Barrier, TOO_FAST, TOO_MANY_HALF_OPEN},
+};
 
 /// Why a stranger does not get to MQTT.
 pub(super) enum Stopped {
@@ -27,6 +34,8 @@ pub(super) enum Stopped {
     Gone,
     /// It is told in its own language, if at all.
     Refused { answer: Vec<u8>, reason: String },
+    /// A limit keeps it out.
+    Barred { barrier: Barrier, reason: &'static str },
 }
 
 /// A stranger on its way.
@@ -112,10 +121,13 @@ impl Entrance<'_> {
     /// A proxy says that it comes from `peer`.
     fn come_from(&mut self, peer: SocketAddr) -> Result<(), Stopped> {
         (self.origin.peer, self.origin.is_told_by_proxy) = (peer, true);
+        if !self.desk.rates.admit(self.door, peer.ip()) {
+            return Err(Stopped::Barred { barrier: Barrier::Rate, reason: TOO_FAST });
+        }
         if self.permit.pass_to(peer.ip()) {
             return Ok(());
         }
-        refused("too many connections of this address without CONNECT".to_owned())
+        Err(Stopped::Barred { barrier: Barrier::HalfOpen, reason: TOO_MANY_HALF_OPEN })
     }
 
     async fn take_tls(&mut self) -> Result<(), Stopped> {

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::task::AbortHandle;
 
+use crate::source::Source;
+
 /// The connections that are not authenticated yet.
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
@@ -24,22 +26,15 @@ pub(crate) struct HalfOpen {
 pub(crate) struct Permit {
     half_open: Arc<HalfOpen>,
     number: u64,
-    origin: Origin,
+    source: Source,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    by_origin: HashMap<Origin, u32>,
+    by_source: HashMap<Source, u32>,
     /// Oldest first; what ends the task that serves it.
     by_age: BTreeMap<u64, Option<AbortHandle>>,
     entered: u64,
-}
-
-/// One that cannot multiply itself: an IPv4 address, or the /64 of an IPv6 address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Origin {
-    V4([u8; 4]),
-    V6Network([u8; 8]),
 }
 
 impl HalfOpen {
@@ -73,9 +68,9 @@ impl HalfOpen {
     }
 
     fn let_in(self: &Arc<Self>, address: IpAddr, per_address_max: u32) -> Option<Permit> {
-        let origin = Origin::of(address);
+        let source = Source::of(address);
         let mut inner = self.lock();
-        if !inner.count_in(origin, per_address_max) {
+        if !inner.count_in(source, per_address_max) {
             return None;
         }
         inner.entered += 1;
@@ -86,7 +81,7 @@ impl HalfOpen {
         if is_full {
             self.leave_oldest();
         }
-        Some(Permit { half_open: Arc::clone(self), number, origin })
+        Some(Permit { half_open: Arc::clone(self), number, source })
     }
 
     /// Says which task serves `number`; nothing happens if it is done already.
@@ -122,9 +117,9 @@ impl HalfOpen {
 }
 
 impl Inner {
-    /// Counts one more of `origin`, unless it has `max`.
-    fn count_in(&mut self, origin: Origin, max: u32) -> bool {
-        let count = self.by_origin.entry(origin).or_default();
+    /// Counts one more of `source`, unless it has `max`.
+    fn count_in(&mut self, source: Source, max: u32) -> bool {
+        let count = self.by_source.entry(source).or_default();
         let may_come = *count < max;
         if may_come {
             *count += 1;
@@ -132,11 +127,11 @@ impl Inner {
         may_come
     }
 
-    fn count_out(&mut self, origin: Origin) {
-        if let Some(count) = self.by_origin.get_mut(&origin) {
+    fn count_out(&mut self, source: Source) {
+        if let Some(count) = self.by_source.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
-                self.by_origin.remove(&origin);
+                self.by_source.remove(&source);
             }
         }
     }
@@ -150,12 +145,12 @@ impl Permit {
 
     /// A proxy has said that this is one from `address`; `false` if that has too many there.
     pub(crate) fn pass_to(&mut self, address: IpAddr) -> bool {
-        let origin = Origin::of(address);
+        let source = Source::of(address);
         let mut inner = self.half_open.lock();
-        let may_come = inner.count_in(origin, self.half_open.per_address_max.load(Ordering::Relaxed));
+        let may_come = inner.count_in(source, self.half_open.per_address_max.load(Ordering::Relaxed));
         if may_come {
-            inner.count_out(self.origin);
-            self.origin = origin;
+            inner.count_out(self.source);
+            self.source = source;
         }
         may_come
     }
@@ -165,19 +160,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut inner = self.half_open.lock();
         inner.by_age.remove(&self.number);
-        inner.count_out(self.origin);
-    }
-}
-
-impl Origin {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Origin::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Origin::V6Network([a, b, c, d, e, f, g, h])
-            }
-        }
+        inner.count_out(self.source);
     }
 }
 
@@ -200,8 +183,6 @@ mod tests {
             drop(first);
             assert!(lobby.enter(address(same)).is_some());
         }
-        assert_eq!(Origin::of(address("::ffff:192.0.2.1")), Origin::of(address("192.0.2.1")));
-        assert_eq!(Origin::of(address("2001:db8::1")), Origin::of(address("2001:db8::2")));
     }
 
     #[test]
@@ -213,7 +194,7 @@ mod tests {
         assert!(!permits[1].pass_to(address("192.0.2.1")));
         assert!(permits[1].pass_to(address("192.0.2.2")));
         permits.clear();
-        assert!(lobby.lock().by_origin.is_empty());
+        assert!(lobby.lock().by_source.is_empty());
     }
 
     #[tokio::test]
@@ -237,6 +218,6 @@ mod tests {
             assert!(task.await.unwrap_err().is_cancelled());
         }
         let inner = lobby.lock();
-        assert!(inner.by_age.is_empty() && inner.by_origin.is_empty());
+        assert!(inner.by_age.is_empty() && inner.by_source.is_empty());
     }
 }

@@ -10,7 +10,11 @@ use dunlin_net::{
     tls::session::TlsSession,
     websocket::stream::WebSocket,
 };
-use tokio::{io::AsyncWriteExt, net};
+use tokio::{
+    io::AsyncWriteExt,
+    net,
+    time::{Duration, timeout},
+};
 
 /// A socket that does not block.
 pub(super) struct Line {
@@ -52,6 +56,22 @@ impl Line {
                 Ok(_) => return self.answer().await,
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Whether the other side has closed and has left nothing to read.
+    pub(super) async fn is_gone(&mut self) -> bool {
+        if !self.ahead.is_empty() {
+            return false;
+        }
+        let mut byte = [0];
+        match (&self.fresh, &self.watched) {
+            (Some(stream), _) => matches!(stream.peek(&mut byte), Ok(0)),
+            // What is not there at once is no end.
+            (None, Some(stream)) => {
+                matches!(timeout(Duration::ZERO, stream.peek(&mut byte)).await, Ok(Ok(0)))
+            }
+            (None, None) => true,
         }
     }
 

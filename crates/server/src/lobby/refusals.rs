@@ -2,16 +2,43 @@
 
 use std::{
     fmt::{self, Display},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use dunlin_broker::handshake::Refusal;
 
-/// Writes refusals to the log, limited in number.
+/// Writes refusals to the log, limited in number, and counts those that come from a limit.
 #[derive(Debug)]
 pub(crate) struct Refusals {
     window: Mutex<Window>,
+    counts: [AtomicU64; Barrier::ALL.len()],
+}
+
+/// A limit that keeps somebody out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Barrier {
+    /// On connections without CONNECT.
+    HalfOpen,
+    /// On new connections in a second.
+    Rate,
+    /// On connections.
+    Connections,
+    /// A ban.
+    Ban,
+    /// On memory.
+    Memory,
+    /// On those who wait to take over a Session.
+    Fight,
+}
+
+impl Barrier {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::HalfOpen, Self::Rate, Self::Connections, Self::Ban, Self::Memory, Self::Fight];
 }
 
 #[derive(Debug)]
@@ -22,12 +49,44 @@ struct Window {
 }
 
 /// Text of a stranger, safe and short for a log: escaped and cut.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Refusals {
     /// Nobody was refused yet.
     pub(crate) fn new() -> Self {
-        Self { window: Mutex::new(Window { began: Instant::now(), shown: 0, hidden: 0 }) }
+        let window = Window { began: Instant::now(), shown: 0, hidden: 0 };
+        Self { window: Mutex::new(window), counts: Default::default() }
+    }
+
+    /// How many a limit has kept out.
+    pub(crate) fn count(&self, barrier: Barrier) -> u64 {
+        self.counts[barrier as usize].load(Ordering::Relaxed)
+    }
+
+    /// Somebody was kept out by a limit.
+    pub(super) fn bar(
+        &self,
+        barrier: Barrier,
+        peer: &dyn Display,
+        client_id: Option<&str>,
+        reason: &dyn Display,
+    ) {
+        self.counts[barrier as usize].fetch_add(1, Ordering::Relaxed);
+        self.note(peer, client_id, reason);
+    }
+
+    /// Somebody was refused, perhaps by a limit.
+    pub(super) fn tell(
+        &self,
+        barrier: Option<Barrier>,
+        peer: &dyn Display,
+        client_id: Option<&str>,
+        reason: &dyn Display,
+    ) {
+        match barrier {
+            Some(barrier) => self.bar(barrier, peer, client_id, reason),
+            None => self.note(peer, client_id, reason),
+        }
     }
 
     /// Somebody was refused.
@@ -94,6 +153,10 @@ pub(super) fn reason(refusal: &Refusal) -> String {
         Refusal::GaveUp => "the Client gave up".to_owned(),
     }
 }
+
+/// Why some do not even get to CONNECT.
+pub(super) const TOO_MANY_HALF_OPEN: &str = "too many connections of this address without CONNECT";
+pub(super) const TOO_FAST: &str = "too many new connections of this address in a second";
 
 /// Refusals are counted over this time,
 const WINDOW: Duration = Duration::from_secs(1);

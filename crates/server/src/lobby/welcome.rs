@@ -6,14 +6,17 @@ use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
     handshake::{Credentials, Handshake, Refusal, Step},
     input::{ConnectRequest, Decision},
+    permissions::subject::Subject,
+    pressure::Pressure,
     slot::home_of,
 };
 use dunlin_net::first_bytes::{self, Speech};
 use dunlin_packet::reason_code::ReasonCode;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, Instant, sleep, timeout, timeout_at};
 
 use crate::{
-    seats::Seat,
+    bans::list::Banned,
+    seats::{NoSeat, Seat},
     shard::admission::{Admission, Origin, Passage},
 };
 
@@ -21,9 +24,10 @@ use super::{
     desk::{Desk, Terms},
     door::Door,
     entrance::{Entrance, Stopped, unexpected},
+    fights::Turn,
     half_open::Permit,
     line::Line,
-    refusals,
+    refusals::{self, Barrier, Escaped},
 };
 
 /// A connection on which nothing has happened yet.
@@ -44,8 +48,8 @@ pub(super) struct Stranger {
 enum Outcome {
     /// It is a Client now.
     Welcome { request: Box<ConnectRequest>, unread: Vec<u8>, seat: Seat, exchange: Option<Exchange> },
-    /// It is told so, if there is something to tell, and goes.
-    Refused { bytes: Vec<u8>, reason: String },
+    /// It is told so, if there is something to tell, and goes; perhaps a limit has kept it out.
+    Refused { bytes: Vec<u8>, reason: String, barrier: Option<Barrier> },
     /// It has gone by itself.
     Gone,
 }
@@ -61,6 +65,8 @@ struct Talk<'a> {
     exchange: Exchange,
     seat: Option<Seat>,
     client_id: Option<Box<str>>,
+    /// The limit that keeps it out, and words for the log.
+    barred: Option<(Barrier, String)>,
     /// Something has come.
     has_begun: bool,
 }
@@ -81,8 +87,10 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
             match Box::pin(entrance.pass()).await {
                 Ok(()) => awaited = "CONNECT",
                 Err(Stopped::Gone) => return Ok(Outcome::Gone),
-                Err(Stopped::Refused { answer, reason }) => {
-                    return Ok(Outcome::Refused { bytes: answer, reason });
+                Err(Stopped::Refused { answer, reason }) => return Ok(refused(answer, reason)),
+                Err(Stopped::Barred { barrier, reason }) => {
+                    let (bytes, reason) = (Vec::new(), reason.to_owned());
+                    return Ok(Outcome::Refused { bytes, reason, barrier: Some(barrier) });
                 }
             }
         }
@@ -97,6 +105,7 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
             exchange: Exchange::default(),
             seat: None,
             client_id: None,
+            barred: None,
             has_begun: false,
         };
         let outcome = talk.run().await;
@@ -105,18 +114,18 @@ pub(super) async fn welcome(desk: Arc<Desk>, stranger: Stranger) {
     };
     let outcome = match timeout_at(deadline, way).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Refused { bytes: Vec::new(), reason: error.to_string() },
+        Ok(Err(error)) => refused(Vec::new(), error.to_string()),
         Err(_) => {
             let reason = format!("no {awaited} within {} s", terms.connect_timeout.as_secs());
-            Outcome::Refused { bytes: Vec::new(), reason }
+            refused(Vec::new(), reason)
         }
     };
     match outcome {
         Outcome::Welcome { request, unread, seat, exchange } => {
             hand_over(&desk, line, Client { door: door.number, request, unread, seat, permit, exchange });
         }
-        Outcome::Refused { bytes, reason } => {
-            desk.refusals.note(&origin.peer_text(), client_id.as_deref(), &reason);
+        Outcome::Refused { bytes, reason, barrier } => {
+            desk.refusals.tell(barrier, &origin.peer_text(), client_id.as_deref(), &reason);
             part(line, &bytes).await;
         }
         Outcome::Gone => {}
@@ -142,12 +151,15 @@ impl Talk<'_> {
                     Some(Ok(step)) => step,
                     Some(Err(speech)) => {
                         let reason = unexpected(speech, self.door);
-                        return Ok(Outcome::Refused { bytes: Vec::new(), reason });
+                        return Ok(refused(Vec::new(), reason));
                     }
                     None => return Ok(Outcome::Gone),
                 },
                 Step::Authenticate(credentials) => {
                     let decision = self.authenticate(credentials).await;
+                    if matches!(decision, Decision::Grant { .. }) && self.line.is_gone().await {
+                        return Ok(Outcome::Gone);
+                    }
                     self.handshake.decide(decision)
                 }
                 Step::Challenge(bytes) => {
@@ -162,7 +174,14 @@ impl Talk<'_> {
                 }
                 Step::Refuse { reason: Refusal::GaveUp, .. } => return Ok(Outcome::Gone),
                 Step::Refuse { bytes, reason } => {
-                    return Ok(Outcome::Refused { bytes, reason: refusals::reason(&reason) });
+                    let reason = refusals::reason(&reason);
+                    return Ok(match self.barred.take() {
+                        Some((barrier, why)) => {
+                            let reason = format!("{reason}: {why}");
+                            Outcome::Refused { bytes, reason, barrier: Some(barrier) }
+                        }
+                        None => refused(bytes, reason),
+                    });
                 }
             };
         }
@@ -184,6 +203,9 @@ impl Talk<'_> {
     async fn authenticate(&mut self, credentials: Credentials) -> Decision {
         self.client_id = Some(credentials.client_id.clone());
         let Origin { peer, listener, certificate, .. } = self.origin.clone();
+        if let Some(denied) = self.bar_stranger(&credentials.client_id) {
+            return denied;
+        }
         let question = Question {
             credentials,
             peer,
@@ -193,14 +215,73 @@ impl Talk<'_> {
             is_reauthentication: false,
         };
         let decision = self.terms.chains.authenticate(&question, &mut self.exchange).await;
-        if matches!(decision, Decision::Grant { .. }) {
-            self.seat = self.desk.seats.take();
-            if self.seat.is_none() {
-                return Decision::Deny(ReasonCode::ServerBusy);
+        let Decision::Grant { permissions, .. } = &decision else { return decision };
+        self.bar_client(permissions.subject()).await.unwrap_or(decision)
+    }
+
+    /// Keeps out, before it is asked who it is, whom a ban keeps out, and everybody when memory is short.
+    fn bar_stranger(&mut self, client_id: &str) -> Option<Decision> {
+        if self.desk.memory.pressure() >= Pressure::Tight {
+            return Some(self.bar(Barrier::Memory, ReasonCode::ServerBusy, "memory is short".to_owned()));
+        }
+        let banned = self.desk.bans.bars_stranger(client_id, self.origin.peer.ip())?;
+        Some(self.ban(&banned))
+    }
+
+    /// Keeps out one of whom it is known who it is, by bans and limits; one that is let in has a seat.
+    async fn bar_client(&mut self, subject: &Subject) -> Option<Decision> {
+        let desk = self.desk;
+        let client_id = &*subject.client_id;
+        match desk.fights.turn(client_id) {
+            Turn::Now => {}
+            Turn::After(wait) => sleep(wait).await,
+            Turn::Never => {
+                let why = "others with this Client Identifier wait already";
+                return Some(self.bar(Barrier::Fight, ReasonCode::ServerBusy, why.to_owned()));
             }
         }
-        decision
+        if let Some(ban) = desk.bans.count_visit(client_id, subject.address) {
+            tracing::warn!(
+                client_id = %Escaped(client_id),
+                address = %subject.address,
+                ban = ban.id,
+                "a Client connects again and again: it is banned for a time"
+            );
+        }
+        if let Some(banned) = desk.bans.bars_client(subject) {
+            return Some(self.ban(&banned));
+        }
+        let (code, why) = match desk.seats.take(subject, &self.door.name) {
+            Ok(seat) => {
+                self.seat = Some(seat);
+                return None;
+            }
+            Err(NoSeat::Full) => (ReasonCode::ServerBusy, "there are as many connections as there may be"),
+            Err(NoSeat::Address) => {
+                (ReasonCode::QuotaExceeded, "there are as many connections of this address as there may be")
+            }
+            Err(NoSeat::Exception) => {
+                (ReasonCode::QuotaExceeded, "there are as many connections as its [[limit]] allows")
+            }
+        };
+        Some(self.bar(Barrier::Connections, code, why.to_owned()))
     }
+
+    fn ban(&mut self, banned: &Banned) -> Decision {
+        let reason = banned.reason.as_deref().unwrap_or("no reason is given");
+        let why = format!("by ban {}: {}", banned.id, Escaped(reason));
+        self.bar(Barrier::Ban, ReasonCode::Banned, why)
+    }
+
+    fn bar(&mut self, barrier: Barrier, code: ReasonCode, why: String) -> Decision {
+        self.barred = Some((barrier, why));
+        Decision::Deny(code)
+    }
+}
+
+/// One that no limit has kept out.
+fn refused(bytes: Vec<u8>, reason: String) -> Outcome {
+    Outcome::Refused { bytes, reason, barrier: None }
 }
 
 fn hand_over(desk: &Desk, line: Line, client: Client) {

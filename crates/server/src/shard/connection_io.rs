@@ -33,8 +33,8 @@ pub(crate) struct Slot {
     pub(crate) is_read_closed: bool,
     /// It stands in the list of those to be read.
     pub(crate) is_listed: bool,
-    /// It is not read because it does not read what it is sent.
-    pub(crate) is_paused: bool,
+    /// Why it is not read for now.
+    pauses: Pauses,
     /// The broker has ended it: what is pending is written, what comes is thrown away.
     pub(crate) is_ending: bool,
     /// Its sending direction is shut.
@@ -43,6 +43,17 @@ pub(crate) struct Slot {
     slowness: u8,
     /// The listener it came to.
     door: u8,
+}
+
+/// Why a connection is not read, if it is not; each ends by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Pauses(u8);
+
+impl Pauses {
+    /// It does not read what it is sent.
+    pub(crate) const BACKLOG: Self = Self(1);
+    /// It has sent more than it may for now.
+    pub(crate) const RATE: Self = Self(2);
 }
 
 impl Connections {
@@ -104,6 +115,33 @@ impl Slot {
     /// The listener it came to: its place among them.
     pub(crate) fn door(&self) -> u8 {
         self.door
+    }
+
+    /// Whether it is not to be read for now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pauses != Pauses::default()
+    }
+
+    /// From now on there is, or there is not, this cause not to read it.
+    pub(crate) fn pause(&mut self, cause: Pauses, is_there: bool) {
+        match is_there {
+            true => self.pauses.0 |= cause.0,
+            false => self.pauses.0 &= !cause.0,
+        }
+        if is_there && cause == Pauses::RATE {
+            // What waits for it in memory is little.
+            self.slowness = self.slowness.max(SLOWNESS_AT_FIRST);
+        }
+    }
+
+    /// Whether there is this cause not to read it.
+    pub(crate) fn is_paused_for(&self, cause: Pauses) -> bool {
+        self.pauses.0 & cause.0 != 0
+    }
+
+    /// Whatever the causes were, there are none any more.
+    pub(crate) fn unpause(&mut self) {
+        self.pauses = Pauses::default();
     }
 
     /// Whether there is more between the socket and MQTT.

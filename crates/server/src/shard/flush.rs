@@ -12,7 +12,7 @@ use dunlin_packet::reason_code::ReasonCode;
 use crate::lobby::reauthentication::Reauthentication;
 
 use super::{
-    connection_io::READ_BYTES,
+    connection_io::{Pauses, READ_BYTES},
     socket_io::{Reading, Writing},
     turn::{Machine, Turns},
 };
@@ -23,6 +23,8 @@ impl<M: Machine> Turns<M> {
         loop {
             self.submit();
             self.send_mail();
+            self.heed_rates();
+            self.outbox.takeovers.drain(..).for_each(|takeover| self.around.fights.note(&takeover));
             for answered in self.outbox.answers.drain(..) {
                 self.questions.answered(answered, self.traffic);
             }
@@ -39,6 +41,30 @@ impl<M: Machine> Turns<M> {
             if !has_mail && !self.outbox.has_dirty() && self.outbox.closings.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Stops reading Clients that have sent more than they may, and reads them again when they may.
+    pub(super) fn heed_rates(&mut self) {
+        if self.outbox.readings.is_empty() {
+            return;
+        }
+        for (connection, is_to_be_read) in std::mem::take(&mut self.outbox.readings) {
+            match self.connections.open(connection).filter(|slot| !slot.is_ending) {
+                Some(_) if is_to_be_read => self.read_again(connection, Pauses::RATE),
+                Some(slot) => slot.pause(Pauses::RATE, true),
+                None => {}
+            }
+        }
+    }
+
+    /// This cause not to read a connection is gone.
+    fn read_again(&mut self, connection: ConnectionId, cause: Pauses) {
+        let Some(slot) = self.connections.open(connection) else { return };
+        slot.pause(cause, false);
+        if !slot.is_paused() && !slot.is_listed {
+            slot.is_listed = true;
+            self.ready.push_back(connection);
         }
     }
 
@@ -79,13 +105,10 @@ impl<M: Machine> Turns<M> {
                 self.traffic.bytes_sent += count as u64;
                 let is_empty = self.outbox.consume(connection, count) && !slot.has_unsent();
                 let backlog = self.outbox.backlog(connection) + slot.unsent_len();
-                if slot.is_paused && backlog <= self.around.backlog_max {
-                    slot.is_paused = false;
-                    if !slot.is_listed {
-                        slot.is_listed = true;
-                        self.ready.push_back(connection);
-                    }
+                if slot.is_paused_for(Pauses::BACKLOG) && backlog <= self.around.backlog_max {
+                    self.read_again(connection, Pauses::BACKLOG);
                 }
+                let Some(slot) = self.connections.open(connection) else { return };
                 if is_empty && slot.is_ending {
                     self.half_close(connection);
                 } else if is_empty && self.outbox.wants_drained(connection) {
@@ -106,7 +129,7 @@ impl<M: Machine> Turns<M> {
             return;
         }
         slot.is_ending = true;
-        slot.is_paused = false;
+        slot.unpause();
         let serial = slot.serial();
         self.exchanges.remove(&connection);
         self.lingering.push_back((self.now + LINGER_TIME, connection, serial));

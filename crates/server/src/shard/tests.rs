@@ -22,7 +22,7 @@ use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::time::Instant;
 use tokio::sync::mpsc;
 
-use crate::{clock::Clock, counts::Counts, seats::Seats};
+use crate::{clock::Clock, counts::Counts, lobby::fights::Fights, memory::gauge::Gauge, seats::Seats};
 
 use super::{
     admission::Admission,
@@ -30,7 +30,8 @@ use super::{
     mailbox::{Post, Shards},
     neighbours::Neighbours,
     poller::Poller,
-    turn::{Machine, Surroundings, Turns},
+    surroundings::Surroundings,
+    turn::{Machine, Turns},
 };
 
 /// What the stand-in was told.
@@ -111,6 +112,8 @@ impl Bench {
             clock: Clock::start(),
             husks: Arc::default(),
             seats: Arc::clone(&seats),
+            memory: Arc::new(Gauge::new(0)),
+            fights: Arc::new(Fights::new(Duration::ZERO)),
             providers,
             counts: Arc::new(Counts::default()),
             backlog_max: BACKLOG_MAX,
@@ -161,7 +164,7 @@ impl Bench {
             passage: None,
             request: Box::new(request()),
             unread: unread.to_vec(),
-            seat: self.seats.take().unwrap(),
+            seat: self.seats.take_any().unwrap(),
             permit: None,
             exchange: None,
         };
@@ -311,7 +314,7 @@ fn a_client_that_reads_nothing_is_not_read_until_it_reads() {
         }
     });
     let (mut client, number) = bench.connect(b"");
-    while !bench.turns.connections.open(ConnectionId(number)).unwrap().is_paused {
+    while !bench.turns.connections.open(ConnectionId(number)).unwrap().is_paused() {
         client.write_all(b"x").unwrap();
         bench.until(|told| matches!(told, Told::Received(..)));
     }

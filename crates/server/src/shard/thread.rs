@@ -11,11 +11,7 @@ use dunlin_broker::{ids::ShardId, output::Outbox, shard::Shard};
 use tokio::sync::Notify;
 
 use super::{
-    neighbours::Sleeper,
-    poller::Poller,
-    recovery,
-    storage::Ready,
-    turn::{Surroundings, Turns},
+    neighbours::Sleeper, poller::Poller, recovery, storage::Ready, surroundings::Surroundings, turn::Turns,
 };
 
 /// Starts the thread of `shard`: it restores what is stored of it and says so, and then takes turns. If it cannot go on, it

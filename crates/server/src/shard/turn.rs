@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     time::{Duration, Instant as Monotonic},
 };
 
@@ -12,32 +11,25 @@ use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Arrival, Cause, Input, Storage},
     output::Outbox,
+    pressure::Pressure,
     routing::mail::Mail,
     shard::Shard,
 };
 use dunlin_net::layer::Scratch;
 use dunlin_protocol::time::Instant;
 use mio::net::TcpStream;
-use tokio::sync::mpsc;
 
-use crate::{
-    clock::Clock,
-    counts::Counts,
-    husks::{Husk, Husks},
-    lobby::reauthentication::Reauthentication,
-    seats::Seats,
-    shard::admission::Admission,
-};
+use crate::{husks::Husk, seats::Place, shard::admission::Admission};
 
 use super::{
     asking::Traffic,
-    connection_io::{Connections, READ_BYTES},
-    mailbox::{Answer, Contents, Post, Shards, StorageInput, StorageNews},
-    neighbours::Neighbours,
+    connection_io::{Connections, Pauses, READ_BYTES},
+    mailbox::{Answer, Contents, Shards, StorageInput, StorageNews},
     poller::{Poller, Ready as ReadySocket, Registrar},
     questions::Questions,
     socket_io::Reading,
-    storage::{Ready, StorageLink},
+    storage::Ready,
+    surroundings::Surroundings,
 };
 
 /// What decides: the broker's shard, or a stand-in of a test.
@@ -70,39 +62,6 @@ impl Machine for Shard {
     }
 }
 
-/// What a shard's thread needs of the rest of the Server.
-#[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
-    /// The mailboxes.
-    pub(crate) post: Arc<Post>,
-    /// The other shards, for the time when they sleep.
-    pub(crate) neighbours: Arc<Neighbours>,
-    /// The time.
-    pub(crate) clock: Clock,
-    /// What goes back to the lobby.
-    pub(crate) husks: Arc<Husks>,
-    /// Where connections are counted.
-    pub(crate) seats: Arc<Seats>,
-    /// Who asks the providers.
-    pub(crate) providers: mpsc::Sender<Reauthentication>,
-    /// What happened that should not.
-    pub(crate) counts: Arc<Counts>,
-    /// Bytes a Client may leave unread before it is not read itself.
-    pub(crate) backlog_max: usize,
-    /// What makes batches durable, if anything does.
-    pub(crate) storage: Option<Arc<StorageLink>>,
-    /// Who waits for the shards to be ready.
-    pub(crate) startup: std::sync::mpsc::Sender<Ready>,
-}
-
-impl Surroundings {
-    /// Tells who waits for the shards; nobody may wait any more.
-    pub(super) fn tell_startup(&self, ready: Ready) {
-        // Only the start listens; later there is nobody to tell.
-        drop(self.startup.send(ready));
-    }
-}
-
 /// All that one shard's thread owns.
 pub(crate) struct Turns<M> {
     pub(super) shard: ShardId,
@@ -132,6 +91,8 @@ pub(crate) struct Turns<M> {
     pub(super) lingering: VecDeque<(Instant, ConnectionId, u32)>,
     /// What the providers remember of Clients that may authenticate again.
     pub(super) exchanges: HashMap<ConnectionId, Exchange>,
+    /// Where those have their seats who are counted by more than their number.
+    places: HashMap<ConnectionId, Place>,
     /// What operators ask.
     pub(super) questions: Questions,
     pub(super) traffic: Traffic,
@@ -145,6 +106,8 @@ pub(crate) struct Turns<M> {
     pub(super) is_storage_full: bool,
     /// Nothing becomes durable any more.
     pub(super) has_storage_failed: bool,
+    /// How short memory was at the last look.
+    pressure: Pressure,
     /// All shards are restored: to be settled when the letters until then are read.
     settle: Option<Instant>,
     /// After a panic over a timeout the broker is left alone for a while.
@@ -180,6 +143,7 @@ impl<M: Machine> Turns<M> {
             drained: Vec::new(),
             lingering: VecDeque::new(),
             exchanges: HashMap::new(),
+            places: HashMap::new(),
             questions: Questions::default(),
             traffic: Traffic::default(),
             buffer: vec![0; READ_BYTES].into(),
@@ -187,6 +151,7 @@ impl<M: Machine> Turns<M> {
             is_kept_back: false,
             is_storage_full: false,
             has_storage_failed: false,
+            pressure: Pressure::default(),
             settle: None,
             no_timeout_before: now,
             stop_at: None,
@@ -207,6 +172,7 @@ impl<M: Machine> Turns<M> {
     pub(crate) fn turn(&mut self, poller: &Poller) -> bool {
         self.around.post.awake(self.shard);
         self.look_at_the_clock();
+        self.look_at_memory();
         let Self { connections, ready, dirty, .. } = self;
         poller.each_ready(|event| note(event, connections, ready, dirty));
         self.take_mail();
@@ -252,6 +218,14 @@ impl<M: Machine> Turns<M> {
     fn look_at_the_clock(&mut self) {
         self.began = Monotonic::now();
         self.now = self.around.clock.at(self.began);
+    }
+
+    fn look_at_memory(&mut self) {
+        let pressure = self.around.memory.pressure();
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.tell(None, Input::Memory(pressure));
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -367,7 +341,9 @@ impl<M: Machine> Turns<M> {
             slot.is_listed = true;
             self.ready.push_back(connection);
         }
-        seat.keep();
+        if let Some(place) = seat.keep() {
+            self.places.insert(connection, place);
+        }
         if let Some(exchange) = exchange {
             self.exchanges.insert(connection, exchange);
         }
@@ -383,7 +359,11 @@ impl<M: Machine> Turns<M> {
     /// Reads what a Client has sent on its old connection: it was sent before it came again.
     fn read_out(&mut self, connection: ConnectionId) {
         for _ in 0..READ_OUT_TIMES_MAX {
+            self.heed_rates();
             let Some(slot) = self.connections.open(connection).filter(|slot| !slot.is_ending) else { return };
+            if slot.is_paused_for(Pauses::RATE) {
+                return;
+            }
             let reading = slot.read(&mut self.buffer, READ_BYTES, &mut self.scratch);
             let Reading::Bytes { count, is_drained } = reading else {
                 return self.read_nothing(connection, reading);
@@ -446,7 +426,7 @@ impl<M: Machine> Turns<M> {
     fn read(&mut self, connection: ConnectionId) -> usize {
         let Some(slot) = self.connections.open(connection) else { return 0 };
         slot.is_listed = false;
-        if slot.is_paused {
+        if slot.is_paused() {
             return 0;
         }
         let most = slot.read_max();
@@ -465,7 +445,7 @@ impl<M: Machine> Turns<M> {
         if count == 0 {
             // Part of a TLS record, perhaps of a long one, or something of the layers that had an answer.
             slot.pace(!is_drained, Duration::ZERO);
-            slot.is_paused = slot.unsent_len() > self.around.backlog_max;
+            slot.pause(Pauses::BACKLOG, slot.unsent_len() > self.around.backlog_max);
         } else if !slot.is_ending {
             self.received(connection, count, !is_drained);
         }
@@ -495,7 +475,8 @@ impl<M: Machine> Turns<M> {
         if let Some(began) = began {
             slot.pace(was_full, began.elapsed());
         }
-        slot.is_paused = self.outbox.backlog(connection) + slot.unsent_len() > self.around.backlog_max;
+        let backlog = self.outbox.backlog(connection) + slot.unsent_len();
+        slot.pause(Pauses::BACKLOG, backlog > self.around.backlog_max);
     }
 
     fn handle_timeout(&mut self) {
@@ -547,7 +528,8 @@ impl<M: Machine> Turns<M> {
             self.connections.remove(connection);
             self.outbox.close(connection);
             self.exchanges.remove(&connection);
-            self.around.seats.release();
+            let place = if self.places.is_empty() { None } else { self.places.remove(&connection) };
+            self.around.seats.release(place);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use dunlin_admin_api::{
     answer::Answer,
+    ban::{Ban, Origin},
     session::{Group, Retained, Session, Subscription},
     status::{Drops, Durability, Queue, Status, Storage},
 };
@@ -91,6 +92,7 @@ impl<W: Write> Printer<W> {
                 let fields = [("changed now", list(&changed)), ("needs a restart", list(&restart))];
                 self.fields(&fields)
             }
+            Answer::Bans { rows } => self.rows("bans", &rows, &BAN_COLUMNS, ban_cells),
             Answer::Done { message } if self.form == Form::Json => self.object(&json!({ "done": message })),
             Answer::Done { message } => Ok(writeln!(self.out, "{message}")?),
             // The link has made a failure of it; the others are what `dunlin explain` asks for.
@@ -183,6 +185,16 @@ fn status_fields(status: &Status) -> Vec<(&'static str, String)> {
         ("storage", storage(status.storage).to_owned()),
         ("memory", status.resident_bytes.map_or("unknown".to_owned(), bytes)),
     ];
+    let limits: Vec<String> = status
+        .limits
+        .by_name()
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if !limits.is_empty() {
+        fields.push(("limits", limits.join(", ")));
+    }
     if status.panics > 0 {
         fields.push(("PANICS", format!("{}: a fault of the program, see the log", status.panics)));
     }
@@ -346,6 +358,26 @@ fn subscription_cells(subscription: &Subscription) -> Vec<String> {
         subscription.identifier.map_or("-".to_owned(), |identifier| identifier.to_string()),
         safe(&subscription.client_id),
         if subscription.is_connected { "connected" } else { "away" }.to_owned(),
+    ]
+}
+
+const BAN_COLUMNS: [&str; 7] = ["BAN ", "USER", "CLIENT ID", "ADDRESS", "UNTIL", "BY", "REASON"];
+
+fn ban_cells(ban: &Ban) -> Vec<String> {
+    let text = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), safe);
+    let origin = match ban.origin {
+        Origin::Operator => "operator",
+        Origin::Configuration => "configuration",
+        Origin::Flapping => "flapping",
+    };
+    vec![
+        ban.id.to_string(),
+        text(&ban.user),
+        text(&ban.client_id),
+        text(&ban.address),
+        ban.expires_at_ms.map_or("-".to_owned(), moment),
+        origin.to_owned(),
+        text(&ban.reason),
     ]
 }
 

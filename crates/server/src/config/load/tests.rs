@@ -84,6 +84,9 @@ fn beside(table: &Table, key: &str) -> &'static str {
         (AuthKind::Http, "kind = \"http\"\nurl = \"http://localhost\"\n"),
         (AuthKind::Jwt, "kind = \"jwt\"\njwks_url = \"http://localhost\"\n"),
     ];
+    if table.name == "limit" {
+        return "listeners = \"tcp\"\n";
+    }
     let provider = PROVIDERS.iter().find(|(kind, _)| table.name == "auth" && kind.keys().contains(&key));
     provider.map_or("", |(_, text)| text)
 }
@@ -112,7 +115,36 @@ const MISTAKES: &[(&str, usize, usize, &str, &str)] = &[
         1,
         2,
         "unknown name `x`",
-        "one of the tables server, listener, tls, auth, mqtt, queue, rights, limits, storage, admin, log",
+        "one of the tables server, listener, tls, auth, mqtt, queue, rights, limits, limit, ban, storage, \
+         admin, log",
+    ),
+    (
+        "[[limit]]\nsubscriptions_max = 1",
+        1,
+        1,
+        "a [[limit]] that is about nobody",
+        "`listeners`, `groups`, `users`, `client_ids` or `addresses` with it; what is for all stands in [limits]",
+    ),
+    (
+        "[[limit]]\nusers = \"ann\"\nconnections_per_address_per_s = 1",
+        3,
+        1,
+        "`connections_per_address_per_s` for Clients that are not known yet",
+        "it with `listeners` and `addresses` alone",
+    ),
+    (
+        "[[listener]]\nname = \"public\"\n[[limit]]\nlisteners = [\"publik\"]\nmessages_per_s = 1",
+        4,
+        14,
+        "there is no listener `publik`",
+        "the name of a [[listener]]; did you mean `public`?",
+    ),
+    (
+        "[[ban]]\naddress = \"192.0.2.0/33\"",
+        2,
+        1,
+        "`192.0.2.0/33` is not an address such as 192.0.2.1, or a range such as 192.0.2.0/24 or 2001:db8::/32",
+        "`user`, `client_id`, `address` or several of them",
     ),
     ("mqtt = 1", 1, 1, "`mqtt` is not a table", "[mqtt]"),
     ("[listener]\nport = 1", 1, 2, "`listener` is not a list of tables", "[[listener]], in two brackets"),

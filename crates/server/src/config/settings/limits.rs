@@ -1,6 +1,9 @@
 //! `[limits]`: what one Client, one address and all of them may use.
 
-use super::setting::{Setting, integer};
+use dunlin_broker::limits::excess::Excess;
+
+use super::setting::{Setting, integer, quoted, setting, shown_or};
+use crate::config::value::{EXCESSES, Kind};
 
 pub(super) const SETTINGS: &[Setting] = &[
     integer!(
@@ -39,6 +42,89 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Connections of Clients; beyond it CONNECT is answered with Server busy. \
          The limit of open files may be lower."
     ),
+    integer!(
+        "connections_per_address_max",
+        0..=100_000_000,
+        "connections",
+        lobby.connections_per_address_max,
+        "The same for one address (IPv6: one /64); beyond it CONNECT is answered with Quota exceeded. 0 is no bound."
+    ),
+    integer!(
+        "connections_per_s",
+        0..=1_000_000,
+        "connections a second",
+        lobby.connections_per_s,
+        "New connections of one listener; more of them wait until they are accepted. 0 is no bound."
+    ),
+    integer!(
+        "connections_per_address_per_s",
+        0..=1_000_000,
+        "connections a second",
+        lobby.connections_per_address_per_s,
+        "New connections of one address (IPv6: one /64) at one listener, and as many at once; beyond it a new one is closed at \
+         once. 0 is no bound."
+    ),
+    integer!(
+        "takeover_delay_max_s",
+        0..=60,
+        "seconds",
+        lobby.takeover_delay_max_s,
+        "When connections take a Client Identifier from each other for the third time, each within a minute of the one before, the \
+         log names both, and newcomers wait: half a second, then twice as long each time, up to this. It is part of \
+         `connect_timeout_s`. 0 turns the delay off."
+    ),
+    integer!(
+        "flapping_connects_max",
+        0..=1_000_000,
+        "connections",
+        bans.flapping_connects_max,
+        "A Client (Client Identifier and address) that connects more often in `flapping_window_s` is banned for `flapping_ban_s`. \
+         0 turns it off."
+    ),
+    integer!(
+        "flapping_window_s",
+        1..=86_400,
+        "seconds",
+        bans.flapping_window_s,
+        "The time in which they are counted."
+    ),
+    integer!("flapping_ban_s", 1..=31_536_000, "seconds", bans.flapping_ban_s, "How long such a ban lasts."),
+    integer!(
+        "messages_per_s",
+        0..=100_000_000,
+        "messages a second",
+        broker.messages_per_s,
+        "PUBLISH packets of one Client. 0 is no bound."
+    ),
+    integer!(
+        "messages_burst",
+        0..=100_000_000,
+        "messages",
+        broker.messages_burst,
+        "What it may send at once if it has sent little before; 0 is as many as in a second."
+    ),
+    integer!(
+        "bytes_per_s",
+        0..=4_294_967_295,
+        "bytes a second",
+        broker.bytes_per_s,
+        "Bytes of all packets of one Client. 0 is no bound."
+    ),
+    integer!(
+        "bytes_burst",
+        0..=4_294_967_295,
+        "bytes",
+        broker.bytes_burst,
+        "What it may send at once if it has sent little before; 0 is as many as in a second. One packet may always go beyond."
+    ),
+    setting!("on_excess", Kind::Choice(&EXCESSES), "", broker.on_excess => excess
+        |excess: &Excess| quoted(&EXCESSES[*excess as usize]),
+        "What happens when a Client sends more: it is not read until it may send again, or it is disconnected (5.0: Message rate \
+         too high)."),
+    setting!("memory_max_mib", Kind::Integer(0..=67_108_864), "MiB", lobby.memory_max_mib => some_integer
+        |mib: &Option<u32>| shown_or("80 % of the machine's, or of the control group's", mib),
+        "Memory of the process. From 80 % of it on new Clients are refused, from 90 % on QoS 1 and 2, from 100 % on the Clients that \
+         use most are disconnected. 0 is no bound."),
     integer!(
         "output_bytes_max",
         4_096..=1_073_741_824,

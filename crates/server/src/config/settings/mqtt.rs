@@ -67,6 +67,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keep Alive that the Server lays down (Server Keep Alive); 0 leaves it to the Client."
     ),
     integer!(
+        "keep_alive_min_s",
+        0..=65_535,
+        "seconds",
+        broker.keep_alive_min_s,
+        "Shortest Keep Alive: a 5.0 Client that asks for less is told this one (Server Keep Alive), with others the Server is more \
+         patient than they ask for."
+    ),
+    integer!(
+        "keep_alive_max_s",
+        0..=65_535,
+        "seconds",
+        broker.keep_alive_max_s,
+        "Longest Keep Alive: a 5.0 Client that asks for more, or for none, is told this one; a 3.x Client that says nothing for \
+         1.5 times as long is disconnected, whatever it has asked for. 0 is no bound."
+    ),
+    integer!(
         "session_expiry_max_s",
         0..=4_294_967_295,
         "seconds",

@@ -4,6 +4,8 @@ use dunlin_broker::limits::{OverflowRule, Settings};
 
 use crate::config::{
     authentication::{AuthConfig, LoginConfig},
+    bans::{BanConfig, BansConfig},
+    limit::LimitConfig,
     model::{
         AdminConfig, Config, ListenerConfig, LobbyConfig, LogConfig, RightsConfig, ServerConfig,
         StorageConfig, TlsConfig,
@@ -22,8 +24,14 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) listeners: Vec<ListenerConfig>,
     /// The one that is being read.
     pub(in crate::config) queue: OverflowRule,
+    /// The one that is being read.
+    pub(in crate::config) limit: LimitConfig,
+    pub(in crate::config) limits: Vec<LimitConfig>,
     pub(in crate::config) broker: Settings,
     pub(in crate::config) lobby: LobbyConfig,
+    /// The one that is being read.
+    pub(in crate::config) ban: BanConfig,
+    pub(in crate::config) bans: BansConfig,
     /// The one that is being read.
     pub(in crate::config) auth: AuthConfig,
     pub(in crate::config) auths: Vec<AuthConfig>,
@@ -38,15 +46,31 @@ pub(in crate::config) struct Draft {
 impl Draft {
     /// What `config` has of the tables that there are once.
     pub(in crate::config) fn of(config: &Config) -> Self {
-        let Config { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = config.clone();
-        Self { server, broker, lobby, tls, login, rights, storage, admin, log, ..Self::default() }
+        let Config { server, broker, lobby, bans, tls, login, rights, storage, admin, log, .. } =
+            config.clone();
+        Self { server, broker, lobby, bans, tls, login, rights, storage, admin, log, ..Self::default() }
     }
 
     /// Puts that back into a configuration.
     pub(in crate::config) fn put_into(self, config: &mut Config) {
-        let Self { server, broker, lobby, tls, login, rights, storage, admin, log, .. } = self;
+        let Self { server, broker, lobby, bans, tls, login, rights, storage, admin, log, .. } = self;
         let (listeners, auths) = (std::mem::take(&mut config.listeners), std::mem::take(&mut config.auths));
-        *config = Config { server, listeners, broker, lobby, tls, auths, login, rights, storage, admin, log };
+        let limits = std::mem::take(&mut config.limits);
+        *config = Config {
+            server,
+            listeners,
+            limits,
+            broker,
+            lobby,
+            bans,
+            tls,
+            auths,
+            login,
+            rights,
+            storage,
+            admin,
+            log,
+        };
     }
 }
 
