@@ -56,6 +56,9 @@ const LOADS: [&str; 9] = [
     "sockets",
 ];
 
+/// How many numbers there are of ours, below `limits/`.
+const LIMITS: usize = 13;
+
 fn server(shards: usize) -> Server {
     let config = Some("[server]\nsys_interval_s = 1\n".to_owned());
     Server::with(&Options { shards, config, ..Options::default() })
@@ -88,12 +91,14 @@ fn await_values(
 fn mosquittos_names_are_published() {
     let server = server(2);
     let mut sub = mosquitto_sub(&server, "-v -t $SYS/#");
-    let count = NAMES.len() + 3 * LOADS.len() + 2;
+    let count = NAMES.len() + 3 * LOADS.len() + LIMITS + 2;
     let values = await_values(&mut sub, "all topics", |values| values.len() == count);
     for name in NAMES {
         let value = values.get(name).unwrap_or_else(|| panic!("{name} is missing in {values:?}"));
         assert!(value.parse::<u64>().is_ok(), "{name} {value}");
     }
+    let of_limits = values.iter().filter(|(name, _)| name.starts_with("limits/"));
+    assert_eq!(of_limits.filter(|(_, value)| value.as_str() == "0").count(), LIMITS, "{values:?}");
     for load in LOADS {
         for minutes in ["1min", "5min", "15min"] {
             let value = &values[&format!("load/{load}/{minutes}")];
