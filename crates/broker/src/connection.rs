@@ -10,7 +10,7 @@ use dunlin_protocol::{
 
 use thin_vec::ThinVec;
 
-use crate::{entry::Entry, spending::Spending, topics::ids::SessionIndex};
+use crate::{entry::Entry, topics::ids::SessionIndex};
 
 /// A connected Client: what was agreed for this Network Connection.
 #[derive(Debug)]
@@ -28,10 +28,6 @@ pub(crate) struct Connection {
     pub(crate) keep_alive_at: Option<Instant>,
     /// What only Clients of 5.0 have; a connection at rest is small without it.
     pub(crate) extras: Option<Box<Extras>>,
-    /// What it has left of its rates, if these have bounds.
-    pub(crate) spending: Option<Box<Spending>>,
-    /// Bytes of the largest packet that the Client may send.
-    pub(crate) packet_size_max: u32,
     /// Where the Client comes from.
     pub(crate) peer: Box<str>,
     /// How it got in.

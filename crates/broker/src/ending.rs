@@ -70,13 +70,11 @@ impl State {
     ) {
         let Some(connection) = self.connections[id.index()].take() else { return };
         self.connected -= 1;
-        let Connection { session: index, keep_alive_at, serial, spending, .. } = *connection;
+        let Connection { session: index, keep_alive_at, serial, .. } = *connection;
         if let Some(at) = keep_alive_at {
             self.timers.cancel(at, Timer::KeepAlive(id));
         }
-        if let Some(at) = spending.and_then(|spending| spending.waits_until) {
-            self.timers.cancel(at, Timer::Pace(id));
-        }
+        self.forget_rates(id);
         self.forget_stay(id);
         self.tickets.forget(id);
         self.held.forget(id, serial);

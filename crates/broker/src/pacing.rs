@@ -7,41 +7,62 @@ use dunlin_protocol::time::Instant;
 use thin_vec::ThinVec;
 
 use crate::{
-    connection::Flow, ids::ConnectionId, limits::excess::Excess, output::Outbox, state::State, timers::Timer,
+    connection::Flow,
+    ids::ConnectionId,
+    limits::{client::ClientLimits, excess::Excess},
+    output::Outbox,
+    spending::Spending,
+    state::State,
+    timers::Timer,
 };
 
 impl State {
+    /// The connection begins with all that its rates allow at once, if they have bounds.
+    pub(crate) fn limit_rates(&mut self, now: Instant, id: ConnectionId, limits: &ClientLimits) {
+        if let Some(spending) = Spending::new(now, limits) {
+            self.spendings.insert(id, spending);
+        }
+    }
+
+    /// The connection has ended.
+    pub(crate) fn forget_rates(&mut self, id: ConnectionId) {
+        // Most often there is nothing to look up.
+        if self.spendings.is_empty() {
+            return;
+        }
+        if let Some(at) = self.spendings.remove(&id).and_then(|spending| spending.waits_until) {
+            self.timers.cancel(at, Timer::Pace(id));
+        }
+    }
+
+    fn is_waiting(&self, id: ConnectionId) -> bool {
+        self.spendings.get(&id).is_some_and(|spending| spending.waits_until.is_some())
+    }
+
     /// Takes bytes from a Client whose rates have bounds.
     pub(crate) fn receive_paced(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
-        let connection = self.connection(id);
-        connection.unfinished.extend_from_slice(bytes);
-        if connection.spending.as_ref().is_some_and(|spending| spending.waits_until.is_none()) {
+        self.connection(id).unfinished.extend_from_slice(bytes);
+        if !self.is_waiting(id) {
             self.look_at_paced(now, id, out);
         }
     }
 
     /// The time to wait is over: what has come before is looked at, and if that was all, the socket is read again.
     pub(crate) fn wait_is_over(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
-        let Some(spending) = self.find_connection(id).and_then(|connection| connection.spending.as_mut())
-        else {
-            return;
-        };
+        let Some(spending) = self.spendings.get_mut(&id) else { return };
         spending.waits_until = None;
         self.look_at_paced(now, id, out);
-        let spending = self.find_connection(id).and_then(|connection| connection.spending.as_ref());
-        if spending.is_some_and(|spending| spending.waits_until.is_none()) {
+        if self.spendings.contains_key(&id) && !self.is_waiting(id) {
             out.readings.push((id, true));
         }
     }
 
     /// Handles packets as long as they are paid for.
     fn look_at_paced(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
-        let connection = self.connection(id);
-        let maximum = connection.packet_size_max;
+        let (connection, session) = self.both(id);
+        let maximum = session.limits.maximum_packet_size;
         let mut buffer = std::mem::take(&mut connection.unfinished);
-        if let Some(spending) = &mut connection.spending {
-            spending.fill(now);
-        }
+        self.spendings.entry(id).and_modify(|spending| spending.fill(now));
         let mut done = 0;
         loop {
             let frame = match Frame::split(&buffer[done..], maximum) {
@@ -52,7 +73,7 @@ impl State {
                     return;
                 }
             };
-            let spending = self.connection(id).spending.as_mut().expect("a connection keeps its spending");
+            let spending = self.spendings.get_mut(&id).expect("it has some as long as it is connected");
             if let Err(wait) = spending.pay(&frame) {
                 if self.exceed(now, id, wait, out) == Flow::Ended {
                     return;
@@ -87,12 +108,9 @@ impl State {
         }
         self.counters.rate_delays += 1;
         let until = now + wait;
-        let connection = self.connection(id);
-        if let Some(spending) = &mut connection.spending {
-            spending.waits_until = Some(until);
-        }
+        self.spendings.entry(id).and_modify(|spending| spending.waits_until = Some(until));
         // It is not the Client that is silent. [MQTT-3.1.2-22]
-        connection.last_packet = until;
+        self.connection(id).last_packet = until;
         self.timers.set(until, Timer::Pace(id));
         out.readings.push((id, false));
         Flow::Open

@@ -106,10 +106,10 @@ const LARGE_PACKET_BYTES: usize = 1_000;
 impl State {
     /// Takes bytes from a Client, cut anywhere. [MQTT-4.2.0-1]
     fn receive(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
-        let Some(connection) = self.find_connection(id) else { return };
-        if connection.spending.is_some() {
+        if !self.spendings.is_empty() && self.spendings.contains_key(&id) {
             return self.receive_paced(now, id, bytes, out);
         }
+        let Some(connection) = self.find_connection(id) else { return };
         if connection.unfinished.is_empty() {
             let rest = self.receive_packets(now, id, bytes, out);
             self.keep_unfinished(now, id, rest);
@@ -151,7 +151,7 @@ impl State {
         bytes: &'a [u8],
         out: &mut Outbox,
     ) -> Option<&'a [u8]> {
-        let maximum = self.connection(id).packet_size_max;
+        let maximum = self.both(id).1.limits.maximum_packet_size;
         let mut rest = bytes;
         loop {
             match Frame::split(rest, maximum) {

@@ -21,10 +21,10 @@ pub(crate) struct Spending {
 
 impl Spending {
     /// Nothing for a Client whose rates have no bounds.
-    pub(crate) fn new(now: Instant, limits: &ClientLimits) -> Option<Box<Self>> {
+    pub(crate) fn new(now: Instant, limits: &ClientLimits) -> Option<Self> {
         let bucket = |it: Allowance| (it.per_s > 0).then(|| Bucket::new(now, it.per_s, it.burst));
         let (messages, bytes) = (bucket(limits.messages), bucket(limits.bytes));
-        (messages.is_some() || bytes.is_some()).then(|| Box::new(Self { messages, bytes, waits_until: None }))
+        (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes, waits_until: None })
     }
 
     /// Fills what is spent with what the time since the last look brings.

@@ -26,6 +26,7 @@ use crate::{
         tickets::Tickets,
     },
     sessions::{filing::Filing, refusing::Refusing, session::Session, table::Sessions},
+    spending::Spending,
     subscriptions::Subscriptions,
     timers::Timers,
     topics::ids::SessionIndex,
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub(crate) timers: Timers,
     /// When Clients that were let in for some time only must go. Connections without an end use no memory for it.
     pub(crate) stays: HashMap<ConnectionId, Instant>,
+    /// What those have left of their rates whose rates have bounds.
+    pub(crate) spendings: HashMap<ConnectionId, Spending>,
     pub(crate) counters: Counters,
     pub(crate) scratch: Scratch,
     pub(crate) restoring: Option<Box<Restoring>>,
@@ -118,6 +121,7 @@ impl State {
             unkept: Pace::default(),
             timers: Timers::default(),
             stays: HashMap::default(),
+            spendings: HashMap::default(),
             counters: Counters::default(),
             scratch: Scratch::default(),
             restoring: None,

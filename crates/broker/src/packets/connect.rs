@@ -26,7 +26,6 @@ use crate::{
     output::{Outbox, Takeover},
     reply::write_refusal,
     sessions::session::Will,
-    spending::Spending,
     state::State,
     timers::Timer,
     topics::ids::SessionIndex,
@@ -73,7 +72,7 @@ impl State {
         let keep_alive_s = limits.keep_alive_s(&self.settings, request.version, request.keep_alive_s);
         let permissions = std::mem::take(&mut request.permissions);
         write_connack(&self.settings, &limits, &request, session_present, expiry_s, out.buffer(id));
-        let connection = connection_of(&self.settings, &limits, now, index, request, keep_alive_s);
+        let connection = connection_of(&self.settings, now, index, request, keep_alive_s);
         self.put_connection(id, Box::new(connection));
         self.sessions[index].connection = Some(id);
         self.give_rights(now, index, permissions, out);
@@ -89,6 +88,7 @@ impl State {
         self.tell_arrival(now, id, session_present);
         self.arm_keep_alive(now, id);
         self.limit_stay(now, id, valid_for);
+        self.limit_rates(now, id, &limits);
         self.tell_presence(now, index, true, out);
         self.pump(now, id, out); // [MQTT-4.4.0-1] [MQTT3-4.4.0-1]
         unread
@@ -245,7 +245,6 @@ fn objection_to_will(limits: &ClientLimits, request: &ConnectRequest) -> Option<
 
 fn connection_of(
     settings: &Settings,
-    limits: &ClientLimits,
     now: Instant,
     session: SessionIndex,
     request: ConnectRequest,
@@ -272,8 +271,6 @@ fn connection_of(
         last_packet: now,
         keep_alive_at: None,
         extras,
-        spending: Spending::new(now, limits),
-        packet_size_max: limits.maximum_packet_size,
         peer: request.peer,
         entry: request.entry,
         user_name: request.user_name,
