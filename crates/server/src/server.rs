@@ -162,8 +162,7 @@ impl Server {
             failed: Arc::new(Notify::new()),
             runtime: Some(runtime),
         };
-        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), &around, &settings)?;
-        drop(around);
+        server.start_shards(pollers.into_iter().map(|(poller, _)| poller), around, &settings)?;
         server.await_shards(&ready, last_run)?;
         server.begin_chores(config, began)?;
         server.open_doors(sockets)?;
@@ -201,7 +200,7 @@ impl Server {
     fn start_shards(
         &mut self,
         pollers: impl ExactSizeIterator<Item = Poller>,
-        around: &Surroundings,
+        around: Surroundings,
         settings: &Arc<Settings>,
     ) -> Result<(), StartError> {
         let count = around.post.shards();
