@@ -4,8 +4,15 @@ use dunlin_packet::topic::{filter::TopicFilter, name::TopicName};
 use dunlin_protocol::time::Instant;
 
 use crate::{
-    connection::Connection, ids::ConnectionId, input::Storage, output::Outbox, publication::Publication,
-    rights::publishers::Kept, sessions::session::Session, state::State, topics::ids::SessionIndex,
+    connection::Connection,
+    ids::ConnectionId,
+    input::Storage,
+    output::Outbox,
+    publication::Publication,
+    rights::publishers::Kept,
+    sessions::{drops::DropCounts, session::Session},
+    state::State,
+    topics::ids::SessionIndex,
 };
 
 use super::{
@@ -157,8 +164,8 @@ impl State {
             in_flight: session.outbound.in_flight(),
             in_flight_from: usize::from(session.inbound.in_flight()),
             has_will: session.will.is_some(),
-            drops: session.drops.as_ref().map(|drops| drops.counts).unwrap_or_default(),
-            denials: session.denials.as_ref().map(|denials| denials.counts).unwrap_or_default(),
+            drops: session.troubles.as_ref().map(|it| it.drops.counts).unwrap_or_default(),
+            denials: session.troubles.as_ref().map(|it| it.denials.counts).unwrap_or_default(),
             connection,
         }
     }
@@ -247,7 +254,8 @@ impl State {
 fn is_chosen(session: &Session, choice: &Choice) -> bool {
     choice.has_client_id(&session.client_id)
         && choice.is_connected.is_none_or(|is| is == session.connection.is_some())
-        && (!choice.has_drops || session.drops.is_some())
+        && (!choice.has_drops
+            || session.troubles.as_ref().is_some_and(|it| it.drops.counts != DropCounts::default()))
 }
 
 pub(super) fn queue_report(session: &Session) -> QueueReport {

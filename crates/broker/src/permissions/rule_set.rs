@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_packet::{qos::QoS, topic::filter::TopicFilter};
 use foldhash::{HashMap, HashSet};
+use thin_vec::ThinVec;
 
 use super::{
     ruling::{Ground, Ruling},
@@ -95,7 +96,7 @@ pub(super) enum Wish<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
     /// The rules about this Client, by number, in order.
-    rules: Box<[u32]>,
+    rules: ThinVec<u32>,
     /// Whether a publication to a topic without `$` may be denied.
     pub(super) limits_publish: bool,
     /// Whether a delivery from a topic without `$` may be denied.
@@ -197,7 +198,7 @@ impl RuleSet {
         let has_unsafe_name = self.kind == Kind::Mosquitto && has_wildcard(subject);
         let of_user = subject.user_name.as_deref().and_then(|name| self.by_user.get(name));
         let of_user = of_user.map_or(&[][..], Vec::as_slice);
-        let mut rules: Vec<u32> = self.for_many.iter().chain(of_user).copied().collect();
+        let mut rules: ThinVec<u32> = self.for_many.iter().chain(of_user).copied().collect();
         rules.retain(|&number| {
             let rule = self.rule(number);
             rule.who.fits(subject) && !(has_unsafe_name && rule.is_for_all())
@@ -212,7 +213,7 @@ impl RuleSet {
             limits_publish: limits(|actions| actions.publish),
             limits_receive: limits(|actions| actions.receive || actions.subscribe),
             has_unsafe_name,
-            rules: rules.into(),
+            rules,
         }
     }
 

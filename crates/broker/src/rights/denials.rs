@@ -54,14 +54,14 @@ impl Denials {
 
 /// Counts a denial and tells the log of it, if it has not had many lines about this Session lately.
 pub(crate) fn note(
-    denials: &mut Option<Box<Denials>>,
+    denials: &mut Denials,
     now: Instant,
     denied: Denied,
     subject: &Subject,
     topic: &str,
     ground: Ground<'_>,
 ) {
-    let Some(untold) = denials.get_or_insert_default().note(now, denied) else { return };
+    let Some(untold) = denials.note(now, denied) else { return };
     tracing::info!(
         client_id = &*subject.client_id,
         user = subject.user_name.as_deref(),

@@ -23,7 +23,10 @@ use crate::{
     },
     rights::denials::{Denied, note},
     routing::group_mail::{GroupMail, GroupName},
-    sessions::session::{Session, Will},
+    sessions::{
+        session::{Session, Will},
+        troubles::Troubles,
+    },
     state::State,
     topics::ids::SessionIndex,
 };
@@ -80,8 +83,8 @@ impl State {
         if !self.is_anothers(now, index, permissions.subject()) {
             return None;
         }
-        let Session { permissions: owner, denials, .. } = &mut self.sessions[index];
-        if let Some(untold) = denials.get_or_insert_default().refusals.may_tell(now, FOR_A_CLIENT) {
+        let Session { permissions: owner, troubles, .. } = &mut self.sessions[index];
+        if let Some(untold) = troubles.get_or_insert_default().denials.refusals.may_tell(now, FOR_A_CLIENT) {
             tracing::info!(
                 client_id = &*request.client_id,
                 user = permissions.subject().user_name.as_deref(),
@@ -114,7 +117,9 @@ impl State {
         session.permissions = permissions;
         session.has_owner = true;
         session.is_filtered = !session.permissions.may_receive_everything();
-        session.receive_cache.clear();
+        if let Some(troubles) = &mut session.troubles {
+            troubles.receive_cache.clear();
+        }
         let groups: Vec<GroupName> = session.shares.iter().map(|share| share.group.clone()).collect();
         for group in groups {
             self.tell_rights(now, index, group, out);
@@ -173,7 +178,7 @@ impl State {
         publish: &Publish<'_>,
         topic_name: TopicName<'_>,
     ) -> bool {
-        let Session { permissions, denials, is_filtered, .. } = &mut self.sessions[index];
+        let Session { permissions, troubles, is_filtered, .. } = &mut self.sessions[index];
         let ruling = permissions.may_publish(topic_name, publish.qos, publish.retain);
         let (ground, topic) = match ruling {
             Ruling::Denied(ground) => (ground, topic_name.as_str()),
@@ -187,7 +192,14 @@ impl State {
                 }
             }
         };
-        note(denials, now, Denied::Publish, permissions.subject(), topic, ground);
+        note(
+            &mut troubles.get_or_insert_default().denials,
+            now,
+            Denied::Publish,
+            permissions.subject(),
+            topic,
+            ground,
+        );
         self.counters.denied_publish += 1;
         false
     }
@@ -200,9 +212,16 @@ impl State {
         filter: TopicFilter<'_>,
         qos: QoS,
     ) -> bool {
-        let Session { permissions, denials, .. } = &mut self.sessions[index];
+        let Session { permissions, troubles, .. } = &mut self.sessions[index];
         let Ruling::Denied(ground) = permissions.may_subscribe(filter, qos) else { return true };
-        note(denials, now, Denied::Subscribe, permissions.subject(), filter.as_str(), ground);
+        note(
+            &mut troubles.get_or_insert_default().denials,
+            now,
+            Denied::Subscribe,
+            permissions.subject(),
+            filter.as_str(),
+            ground,
+        );
         self.counters.denied_subscribe += 1;
         false
     }
@@ -219,10 +238,11 @@ impl State {
     }
 
     fn may_deliver_filtered(&mut self, now: Instant, index: SessionIndex, topic_name: TopicName<'_>) -> bool {
-        let Session { permissions, denials, receive_cache, .. } = &mut self.sessions[index];
+        let Session { permissions, troubles, .. } = &mut self.sessions[index];
         if permissions.may_receive_all_but_dollar(topic_name) {
             return true;
         }
+        let Troubles { denials, receive_cache, .. } = &mut **troubles.get_or_insert_default();
         let judge = || permissions.may_receive(topic_name).is_allowed();
         if receive_cache.look_up(topic_name.as_str(), judge) {
             return true;
@@ -236,7 +256,7 @@ impl State {
     /// Whether the Will of a Session may be sent now, whatever was allowed when it was left. Rights of Sessions from
     /// older records are not known.
     pub(crate) fn may_send_will(&mut self, now: Instant, index: SessionIndex, will: &Will) -> bool {
-        let Session { permissions, denials, has_owner, .. } = &mut self.sessions[index];
+        let Session { permissions, troubles, has_owner, .. } = &mut self.sessions[index];
         if !*has_owner {
             return true;
         }
@@ -248,7 +268,14 @@ impl State {
             Ruling::Denied(ground) => ground,
             Ruling::Allowed(_) => return true,
         };
-        note(denials, now, Denied::Will, permissions.subject(), topic_name.as_str(), ground);
+        note(
+            &mut troubles.get_or_insert_default().denials,
+            now,
+            Denied::Will,
+            permissions.subject(),
+            topic_name.as_str(),
+            ground,
+        );
         self.counters.denied_publish += 1;
         false
     }

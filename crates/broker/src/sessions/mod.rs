@@ -11,3 +11,4 @@ pub(crate) mod queue;
 pub mod refusing;
 pub(crate) mod session;
 pub(crate) mod table;
+pub(crate) mod troubles;

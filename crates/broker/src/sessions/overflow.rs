@@ -29,7 +29,7 @@ impl State {
             DropCause::Damaged => self.counters.dropped_damaged += 1,
         }
         let session = &mut self.sessions[index];
-        let drops = session.drops.get_or_insert_default();
+        let drops = &mut session.troubles.get_or_insert_default().drops;
         drops.count(cause);
         if cause != DropCause::Offline
             && let Some(news) = drops.news(now)

@@ -14,11 +14,10 @@ use crate::{
     pace::FOR_A_CLIENT,
     permissions::Permissions,
     records::key::Owner,
-    rights::{cache::ReceiveCache, denials::Denials},
     routing::group_mail::GroupName,
     sessions::{
-        drops::Drops,
         queue::{Delivery, Queue},
+        troubles::Troubles,
     },
     slot::slot_of,
     subscriptions::subscription::Subscription,
@@ -53,7 +52,6 @@ pub(crate) struct Session {
     pub(crate) shares: ThinVec<Share>,
     /// Whether its full queue has publishers refused.
     pub(crate) is_refusing: bool,
-    pub(crate) drops: Option<Box<Drops>>,
     /// Who the Client is and what it may do, as of its last CONNECT or the last change of the rules.
     pub(crate) permissions: Permissions,
     /// Whether it is known whose it is; not for one from an older record, which the first to come owns.
@@ -62,8 +60,7 @@ pub(crate) struct Session {
     pub(crate) is_filtered: bool,
     /// Whether its groups know what it may receive.
     pub(crate) has_told_rights: bool,
-    pub(crate) receive_cache: ReceiveCache,
-    pub(crate) denials: Option<Box<Denials>>,
+    pub(crate) troubles: Option<Box<Troubles>>,
 }
 
 /// The Will of a Session (3.1.2.5).
@@ -103,13 +100,11 @@ impl Session {
             filters: SmallVec::new(),
             shares: ThinVec::new(),
             is_refusing: false,
-            drops: None,
             permissions: Permissions::default(),
             has_owner: false,
             is_filtered: false,
             has_told_rights: false,
-            receive_cache: ReceiveCache::default(),
-            denials: None,
+            troubles: None,
             client_id,
         }
     }
@@ -136,7 +131,7 @@ impl Session {
 
     /// Tells the log what was refused because of a limit, if it has not had many such lines about this Client lately.
     pub(crate) fn tell_refusal(&mut self, now: Instant, packet: &str, topic: Option<&str>, code: ReasonCode) {
-        let denials = self.denials.get_or_insert_default();
+        let denials = &mut self.troubles.get_or_insert_default().denials;
         let Some(untold) = denials.refusals.may_tell(now, FOR_A_CLIENT) else { return };
         tracing::info!(
             client_id = &*self.client_id,
