@@ -8,6 +8,7 @@ pub mod error;
 mod files;
 pub mod load;
 pub mod model;
+pub mod mosquitto;
 pub mod origin;
 mod settings;
 mod sheet;
