@@ -137,6 +137,34 @@ fn files_are_written_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_is_wrong_is_wrong_for_mosquitto_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for text in [
+        "no_such_option 1\n",
+        "allow_anonymous perhaps\n",
+        "password_file\n",
+        "port 65536\n",
+        "max_qos 3\n",
+        "listener 70000\n",
+        "listener 0\n",
+        "socket_domain ipv5\n",
+        "include_dir /no/such/folder\n",
+        "log_dest nowhere\n",
+        "persistent_client_expiration 7\n",
+        "listener 1883\ncafile a\ncafile b\n",
+        "password_file a\nlistener 1883\npassword_file b\n",
+        "allow_anonymous true\nper_listener_settings true\n",
+    ] {
+        let wrong = import(folder.path(), text, &[]).assert_code(1);
+        assert!(wrong.errors().contains("WRONG") && wrong.text().is_empty(), "{text}{}", wrong.errors());
+        let mut mosquitto = Command::new("/usr/sbin/mosquitto");
+        let file = folder.path().join("mosquitto.conf");
+        let theirs = Program::start(mosquitto.arg("-c").arg(file)).await_exit();
+        assert_ne!(theirs.code(), Some(0), "{text}");
+    }
+}
+
+#[test]
 fn folders_are_included() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     fs::create_dir(folder.path().join("conf.d")).expect("a folder can be made");

@@ -11,7 +11,7 @@ pub mod outcome;
 mod paths;
 pub mod report;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use super::{error::ConfigError, load::parse, model::LISTENERS_MAX};
 
@@ -75,6 +75,10 @@ struct Converter {
     has_ipv6: bool,
     may_look: bool,
     is_per_listener: bool,
+    /// Whether an option has come that says who may connect.
+    has_access: bool,
+    /// Options that may come once for each listener, or for all.
+    seen: HashSet<(Option<usize>, &'static str)>,
     /// What counts for all listeners.
     global: Access,
     /// The one that is there without `listener`.
@@ -99,6 +103,8 @@ impl Converter {
             has_ipv6,
             may_look,
             is_per_listener: false,
+            has_access: false,
+            seen: HashSet::new(),
             global: Access::default(),
             default,
             default_port: None,
@@ -128,6 +134,9 @@ impl Converter {
             return outcome.clone();
         }
         let number = self.report.len();
+        if let Some(wrong) = self.out_of_place(&line.key) {
+            return wrong;
+        }
         match &*line.key {
             "listener" => return self.listener(number, &line.value),
             "port" => {
@@ -158,6 +167,7 @@ impl Converter {
         let door = self.doors.last_mut().unwrap_or(&mut self.default);
         let access = if self.is_per_listener { &mut door.access } else { &mut self.global };
         let of_access = access.option(line, number);
+        self.has_access |= of_access.is_some();
         let is_of_door = of_access.is_none() || self.is_per_listener;
         let of_door = of_access.or_else(|| door.option(line, number));
         if is_of_door && of_door.is_some() {
@@ -165,6 +175,18 @@ impl Converter {
         }
         let outcome = of_door.or_else(|| general(line, &mut self.out));
         outcome.unwrap_or_else(|| Outcome::not_supported(NOTHING_KNOWN))
+    }
+
+    /// What mosquitto takes once only, or not here.
+    fn out_of_place(&mut self, key: &str) -> Option<Outcome> {
+        if key == "per_listener_settings" && self.has_access {
+            return Some(Outcome::wrong("it before all options that say who may connect"));
+        }
+        let is_of_all = !self.is_per_listener && key.ends_with("_file");
+        let place = if is_of_all { None } else { Some(self.doors.len()) };
+        let name = ONCE.iter().find(|name| **name == key)?;
+        let is_new = self.seen.insert((place, name));
+        (!is_new).then(|| Outcome::wrong("it once, here and for this listener"))
     }
 
     fn listener(&mut self, number: usize, place: &str) -> Outcome {
@@ -397,6 +419,23 @@ impl Converter {
 fn is_of_bridge(key: &str) -> bool {
     key.starts_with("bridge_") || BRIDGE_OPTIONS.contains(&key)
 }
+
+/// Options that mosquitto takes once for a listener; those of files for all listeners if these have no settings of their own.
+const ONCE: [&str; 13] = [
+    "acl_file",
+    "bind_interface",
+    "cafile",
+    "capath",
+    "certfile",
+    "crlfile",
+    "http_dir",
+    "keyfile",
+    "mount_point",
+    "password_file",
+    "psk_file",
+    "psk_hint",
+    "tls_version",
+];
 
 /// Of an option of mosquitto that nobody has thought of here.
 const NOTHING_KNOWN: &str = "nothing is known of it here";

@@ -57,6 +57,19 @@ fn lines_that_mosquitto_would_not_take_are_wrong() {
 }
 
 #[test]
+fn what_mosquitto_takes_once_or_elsewhere_is_wrong() {
+    for (text, wanted) in [
+        ("listener 1\ncafile a\ncafile b\n", "ttw"),
+        ("listener 1\npassword_file a\nlistener 2\npassword_file b\n", "tttw"),
+        ("per_listener_settings true\nlistener 1\npassword_file a\nlistener 2\npassword_file b\n", "ttttt"),
+        ("allow_anonymous true\nper_listener_settings true\nport 1\n", "twt"),
+        ("log_type error\nlog_type warning\n", "tt"),
+    ] {
+        assert_eq!(verdicts(&imported(text)).replace('n', "t"), wanted, "{text}");
+    }
+}
+
+#[test]
 fn no_secret_is_told() {
     let text = "connection a\nremote_password hush\nbridge_psk hush\npassword hush\nauth_opt_pw hush\nremote_pasword hush\n";
     for line in &imported(text).report[1..] {
@@ -91,7 +104,7 @@ fn a_listener_is_for_nobody_unless_it_is_said() {
         ("bind_address 127.0.0.1\n", false),
         ("listener 1883\nallow_anonymous true\n", true),
         ("listener 1883\nallow_anonymous 1\nauth_plugin /plugin.so\n", false),
-        ("allow_anonymous true\nper_listener_settings true\nlistener 1883\n", false),
+        ("per_listener_settings true\nallow_anonymous true\nlistener 1883\n", false),
     ] {
         let imported = imported(text);
         let line = format!("allow_anonymous = {allowed}");
