@@ -129,7 +129,9 @@ fn prepare(root: &Path, with_mosquitto: bool) -> Result<Places> {
     if with_mosquitto && mosquitto.is_none() {
         bail!("--with-mosquitto: mosquitto is not installed");
     }
-    Ok(Places { dunlin: target.join("release/dunlin"), mosquitto, folder })
+    let places = Places { dunlin: target.join("release/dunlin"), mosquitto, folder };
+    places.make_certificates()?;
+    Ok(places)
 }
 
 /// Has the programs take turns, row by row. What Dunlin or the relay does not manage goes to `failed`.

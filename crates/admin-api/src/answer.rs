@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    explain::{Called, GroupOutlook, Missing, Publication, Receiver, Receiving, Subscribing},
     session::{Group, Retained, Session, Subscription},
     status::{Drops, Status},
 };
@@ -53,6 +54,41 @@ pub enum Answer {
     },
     /// Messages that were dropped since the start, by cause; Sessions that lost some follow.
     Drops(Drops),
+    /// What would become of a message; who gets it follows, unless it is refused.
+    Publication(Box<Publication>),
+    /// Some of those who would get it.
+    Receivers {
+        /// The Sessions.
+        rows: Vec<Receiver>,
+        /// How many Sessions there are, up to this line.
+        sessions: u64,
+        /// How many of their Subscriptions match, up to this line.
+        subscriptions: u64,
+    },
+    /// Groups of Shared Subscriptions, of each of which one member would get it.
+    Outlooks {
+        /// The groups.
+        rows: Vec<GroupOutlook>,
+        /// How many there are; more than rows if there are very many.
+        total: u64,
+    },
+    /// What would become of a Subscription; Retained Messages follow, unless it is refused or shared.
+    Subscribing(Box<Subscribing>),
+    /// Some of the Retained Messages that it would call for.
+    Called {
+        /// The messages.
+        rows: Vec<Called>,
+        /// How many would come, up to this line.
+        messages: u64,
+        /// How many would not, because rules deny it, up to this line.
+        denied: u64,
+        /// Whether there may be more: they are not counted without end.
+        is_cut: bool,
+    },
+    /// Whether a Client may get a message.
+    Receiving(Box<Receiving>),
+    /// Why a Client does not get a message.
+    Missing(Box<Missing>),
     /// The configuration was read again, and what can be changed is changed.
     Reloaded {
         /// Settings that are others now.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod explain;
 pub mod place;
 pub mod question;
 pub mod session;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Stated;
+
 /// One question, one line. Text is bounded by the length of the line, [`LINE_BYTES_MAX`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
@@ -52,6 +54,70 @@ pub enum Question {
         #[serde(default)]
         limit: Option<u64>,
     },
+    /// What would become of a message that nobody has published.
+    ExplainPublish {
+        /// Who would publish it.
+        client_id: String,
+        /// The Topic Name.
+        topic: String,
+        /// The QoS, 0 to 2.
+        #[serde(default)]
+        qos: u8,
+        /// Whether with RETAIN.
+        #[serde(default)]
+        retain: bool,
+        /// Bytes of its payload; without it [`PAYLOAD_BYTES`].
+        #[serde(default)]
+        payload_bytes: Option<u64>,
+        /// What to take for known of the Client.
+        #[serde(default)]
+        stated: Stated,
+        /// At most so many receivers; at most, and without saying so, [`SORTED_MAX`].
+        #[serde(default)]
+        limit: Option<u64>,
+    },
+    /// What would become of a Subscription that nobody has asked for.
+    ExplainSubscribe {
+        /// Who would subscribe.
+        client_id: String,
+        /// The Topic Filter.
+        topic_filter: String,
+        /// The QoS, 0 to 2.
+        #[serde(default)]
+        qos: u8,
+        /// What to take for known of the Client.
+        #[serde(default)]
+        stated: Stated,
+        /// At most so many Retained Messages; at most, and without saying so, [`SORTED_MAX`].
+        #[serde(default)]
+        limit: Option<u64>,
+    },
+    /// Whether a Client may get what one of its Subscriptions matches.
+    ExplainReceive {
+        /// Who would get it.
+        client_id: String,
+        /// The Topic Name.
+        topic: String,
+        /// What to take for known of the Client.
+        #[serde(default)]
+        stated: Stated,
+    },
+    /// Why a Client does not get a message.
+    ExplainMissing {
+        /// Who does not get it.
+        client_id: String,
+        /// The Topic Name.
+        topic: String,
+        /// The QoS it was published with, 0 to 2.
+        #[serde(default)]
+        qos: u8,
+        /// Bytes of its payload; without it [`PAYLOAD_BYTES`].
+        #[serde(default)]
+        payload_bytes: Option<u64>,
+        /// The Client Identifier of who has published it, if that is known.
+        #[serde(default)]
+        from: Option<String>,
+    },
     /// Ends the Network Connection of a Client: DISCONNECT with Administrative action (0x98) for 5.0.
     Disconnect {
         /// Whose.
@@ -93,6 +159,9 @@ pub const LINE_BYTES_MAX: usize = 512 << 10;
 
 /// Rows of the longest list that has an order.
 pub const SORTED_MAX: u64 = 10_000;
+
+/// Bytes of a payload of which nothing is said.
+pub const PAYLOAD_BYTES: u64 = 1;
 
 /// Bytes of the longest Reason String.
 pub const REASON_BYTES_MAX: usize = 1_024;

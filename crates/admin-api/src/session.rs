@@ -59,6 +59,12 @@ impl Denials {
 pub struct Connection {
     /// Where the Client comes from.
     pub address: String,
+    /// The listener it has come to.
+    #[serde(default)]
+    pub listener: Option<String>,
+    /// The provider that knew it; nothing if no proof was needed.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// The user name it was authenticated with.
     pub user_name: Option<String>,
     /// The version it speaks: `3.1`, `3.1.1` or `5.0`.

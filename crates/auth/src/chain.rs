@@ -2,11 +2,12 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Instant, SystemTime},
 };
 
 use dunlin_broker::{
+    entry::Entry,
     handshake::Credentials,
     input::{Decision, Terms},
     permissions::{rule_set::Users, subject::Subject},
@@ -22,16 +23,27 @@ use crate::{
 
 /// Providers, asked one after the other until one knows the Client. Without any, everybody is welcome.
 pub struct Chain {
-    providers: Vec<Arc<dyn Authenticator>>,
+    providers: Vec<Link>,
+    /// How those got in who need no proof, once there is one.
+    entry: OnceLock<Arc<Entry>>,
     allows_anonymous: bool,
     throttle: Option<Arc<Throttle>>,
     rulebook: Arc<Rulebook>,
+}
+
+/// A provider in its place.
+struct Link {
+    provider: Arc<dyn Authenticator>,
+    /// How those got in whom it knows, once there is one.
+    entry: OnceLock<Arc<Entry>>,
 }
 
 /// What is remembered of one Client's exchange between its steps, and from one exchange to the next.
 #[derive(Default)]
 pub struct Exchange {
     next: Option<Box<dyn NextStep>>,
+    /// The place of the provider that knows the Client.
+    known_by: Option<usize>,
     /// What was asked first, without credentials: where the Client comes from.
     origin: Option<Box<Question>>,
 }
@@ -48,7 +60,9 @@ impl Chain {
     #[must_use]
     pub fn of(providers: Vec<Arc<dyn Authenticator>>) -> Self {
         let allows_anonymous = providers.is_empty();
-        Self { providers, allows_anonymous, throttle: None, rulebook: Arc::default() }
+        let link = |provider| Link { provider, entry: OnceLock::new() };
+        let providers = providers.into_iter().map(link).collect();
+        Self { providers, entry: OnceLock::new(), allows_anonymous, throttle: None, rulebook: Arc::default() }
     }
 
     /// Whether Clients that do not say who they are are let in.
@@ -85,7 +99,7 @@ impl Chain {
     #[must_use]
     pub fn users(&self) -> Option<Users> {
         let mut users = Users { allows_anonymous: self.allows_anonymous, ..Users::default() };
-        for provider in &self.providers {
+        for Link { provider, .. } in &self.providers {
             users.names.extend(provider.user_names()?);
         }
         (!self.providers.is_empty()).then_some(users)
@@ -110,21 +124,26 @@ impl Chain {
             Some(next) if is_continued => next.judge(question).await,
             // An answer without a challenge.
             None if is_continued => Verdict::Deny(ReasonCode::ProtocolError),
-            _ => self.first_step(question).await,
+            _ => self.first_step(question, &mut exchange.known_by).await,
         };
         self.note(attempt, question, &verdict);
         self.decision(verdict, question, exchange)
     }
 
-    async fn first_step(&self, question: &Question) -> Verdict {
+    /// Asks one provider after the other; `known_by` is then the place of the one that knows the Client.
+    async fn first_step(&self, question: &Question, known_by: &mut Option<usize>) -> Verdict {
         let credentials = &question.credentials;
+        *known_by = None;
         if self.is_open() && credentials.method.is_none() {
             return Verdict::Grant { grant: Grant::default(), data: Vec::new() };
         }
-        for provider in &self.providers {
+        for (place, Link { provider, .. }) in self.providers.iter().enumerate() {
             match provider.judge(question).await {
                 Verdict::NotMine => {}
-                verdict => return verdict,
+                verdict => {
+                    *known_by = Some(place);
+                    return verdict;
+                }
             }
         }
         if self.allows_anonymous && is_anonymous(credentials) {
@@ -171,7 +190,7 @@ impl Chain {
 
     fn decision(&self, verdict: Verdict, question: &Question, exchange: &mut Exchange) -> Decision {
         match verdict {
-            Verdict::Grant { grant, data } => self.grant(grant, data, question),
+            Verdict::Grant { grant, data } => self.grant(grant, data, question, exchange.known_by.take()),
             Verdict::Challenge { data, next } => {
                 exchange.next = Some(next);
                 Decision::Challenge(data)
@@ -183,7 +202,7 @@ impl Chain {
         }
     }
 
-    fn grant(&self, grant: Grant, data: Vec<u8>, question: &Question) -> Decision {
+    fn grant(&self, grant: Grant, data: Vec<u8>, question: &Question, known_by: Option<usize>) -> Decision {
         let Grant { user_name, groups, rules, expires, client_id } = grant;
         let valid_for = match expires.map(|expires| expires.duration_since(SystemTime::now())) {
             None => None,
@@ -198,7 +217,20 @@ impl Chain {
             certificate: question.certificate.clone(),
         };
         let permissions = self.rulebook.permissions(subject, rules);
-        Decision::Grant { permissions, data, terms: Terms { client_id, valid_for } }
+        let entry = Some(self.entry(&question.listener_name, known_by));
+        Decision::Grant { permissions, data, terms: Terms { client_id, valid_for, entry } }
+    }
+
+    /// How a Client gets in whom this provider knows, or none. All that come the same way share it.
+    fn entry(&self, listener_name: &str, known_by: Option<usize>) -> Arc<Entry> {
+        let link = known_by.and_then(|place| self.providers.get(place));
+        let new = || {
+            let provider = link.map(|link| link.provider.name().into());
+            Arc::new(Entry { listener: listener_name.into(), provider })
+        };
+        let known = link.map_or(&self.entry, |link| &link.entry).get_or_init(new);
+        // A chain may serve several listeners.
+        if *known.listener == *listener_name { Arc::clone(known) } else { new() }
     }
 }
 
@@ -230,7 +262,7 @@ impl Exchange {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.providers.iter().map(|provider| provider.name())).finish()
+        f.debug_list().entries(self.providers.iter().map(|link| link.provider.name())).finish()
     }
 }
 

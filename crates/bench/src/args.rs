@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use dunlin_net::arguments::TransportArgs;
 use dunlin_packet::qos::QoS;
 use dunlin_packet::version::ProtocolVersion;
 
@@ -18,10 +19,10 @@ pub struct ServerArgs {
     /// Host name or address of the Server [default: localhost]
     #[arg(short, long, value_name = "HOST")]
     pub host: Option<String>,
-    /// TCP port of the Server [default: 1883]
+    /// TCP port of the Server [default: 1883, with TLS 8883, with WebSocket 8083, with both 8084]
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
-    /// User, password, host and port as mqtt://[user[:password]@]host[:port]
+    /// User, password, host and port as mqtt[s]://[user[:password]@]host[:port] or ws[s]://...
     #[arg(short = 'L', long, value_name = "URL", conflicts_with_all = ["host", "port"])]
     pub url: Option<String>,
     /// Local addresses to connect from, taken in turn: each has about 28,000 ports
@@ -46,7 +47,7 @@ pub struct ServerArgs {
     #[arg(short = 'x', long, value_name = "SECONDS", default_value_t = 3_600)]
     pub session_expiry_interval: u32,
     /// Version of MQTT: mqttv31, mqttv311 or mqttv5
-    #[arg(short = 'V', long, value_name = "VERSION", default_value = "mqttv311", value_parser = parse_version)]
+    #[arg(short = 'V', long, value_name = "VERSION", default_value = "mqttv311")]
     pub protocol_version: ProtocolVersion,
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
@@ -66,6 +67,9 @@ pub struct ServerArgs {
     /// Seconds without any progress after which the run is given up
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     pub stall: f64,
+    /// What lies between TCP and MQTT.
+    #[command(flatten)]
+    pub transport: TransportArgs,
 }
 
 /// What is measured beside the messages, and where it goes.
@@ -106,7 +110,7 @@ pub struct FileArgs {
 #[command(next_help_heading = "Messages")]
 pub struct MessageArgs {
     /// QoS of messages and Subscriptions: 0, 1 or 2
-    #[arg(short, long, default_value = "0", value_parser = parse_qos)]
+    #[arg(short, long, default_value = "0")]
     pub qos: QoS,
     /// Bytes of a payload, of which 16 are time, number and stream
     #[arg(short, long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(16..=268_000_000))]
@@ -152,19 +156,6 @@ pub enum PidChoice {
     None,
     /// This one.
     Pid(u32),
-}
-
-pub(crate) fn parse_qos(text: &str) -> Result<QoS, String> {
-    text.parse().ok().and_then(QoS::from_value).ok_or_else(|| "a QoS is 0, 1 or 2".into())
-}
-
-fn parse_version(text: &str) -> Result<ProtocolVersion, String> {
-    match text {
-        "mqttv31" | "31" | "3.1" => Ok(ProtocolVersion::V3_1),
-        "mqttv311" | "311" | "3.1.1" => Ok(ProtocolVersion::V3_1_1),
-        "mqttv5" | "5" | "5.0" => Ok(ProtocolVersion::V5_0),
-        _ => Err("a version is mqttv31, mqttv311 or mqttv5".into()),
-    }
 }
 
 fn parse_pid(text: &str) -> Result<PidChoice, String> {

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::reactor::{Handler, Reactor};
 use crate::settings::Settings;
 use crate::shared::{Shared, histogram};
+use crate::stream::failure_below;
 use crate::wire::{self, Greeting};
 
 /// One Client: who it is and what it subscribes to.
@@ -346,6 +347,9 @@ fn not_mqtt(error: impl std::fmt::Display) -> Failure {
 pub(crate) fn cannot_connect(settings: &Settings, error: &io::Error) -> Failure {
     use rustix::io::Errno;
     let server = &settings.server_name;
+    if let Some(failure) = failure_below(error) {
+        return Failure::new(format!("{server}: {failure}"));
+    }
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     Failure::new(match (errno, error.kind()) {
         (_, io::ErrorKind::ConnectionRefused) => {

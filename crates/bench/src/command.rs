@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{ArgAction, Args, Subcommand};
 use dunlin_packet::qos::QoS;
 
-use crate::args::{FileArgs, MessageArgs, OutputArgs, ServerArgs, TimeArgs, parse_qos, parse_seconds};
+use crate::args::{FileArgs, MessageArgs, OutputArgs, ServerArgs, TimeArgs, parse_seconds};
 use crate::clock::from_seconds;
 use crate::connecting;
 use crate::context::Context;
@@ -108,7 +108,7 @@ struct SubArgs {
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "1", value_parser = count())]
     subscribers: u32,
     /// QoS of the Subscriptions: 0, 1 or 2
-    #[arg(short, long, default_value = "0", value_parser = parse_qos)]
+    #[arg(short, long, default_value = "0")]
     qos: QoS,
     /// Topic Filter; %i is the number of the subscriber
     #[arg(short, long, value_name = "FILTER", default_value = "bench/#")]
@@ -139,7 +139,7 @@ struct ConnArgs {
     #[arg(short, long, value_name = "FILTER")]
     topic: Option<String>,
     /// QoS of the Subscriptions: 0, 1 or 2
-    #[arg(short, long, default_value = "0", value_parser = parse_qos)]
+    #[arg(short, long, default_value = "0")]
     qos: QoS,
     /// Seconds for which they are held
     #[arg(short, long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
@@ -450,7 +450,7 @@ fn parse_hits(text: &str) -> Result<usize, String> {
 }
 
 fn parse_qos_kept(text: &str) -> Result<QoS, String> {
-    parse_qos(text).ok().filter(|qos| qos.value() > 0).ok_or_else(|| "a QoS is 1 or 2 here".into())
+    text.parse().ok().filter(|qos: &QoS| qos.value() > 0).ok_or_else(|| "a QoS is 1 or 2 here".into())
 }
 
 #[cfg(test)]

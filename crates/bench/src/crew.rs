@@ -117,6 +117,7 @@ impl Worker<'_> {
         let Job { settings, clock, .. } = self.job;
         let route = Route {
             server: settings.server,
+            transport: settings.transport.clone(),
             sources: settings.sources.clone(),
             first: self.thread,
             step: settings.threads,

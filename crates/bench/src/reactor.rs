@@ -3,20 +3,24 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_net::layer::Scratch;
 use dunlin_packet::fixed_header::{FixedHeader, Frame};
 use mio::{Events, Poll, Token, Waker};
 
 use crate::alarm::Alarm;
 use crate::clock::{Clock, MILLISECOND, SECOND};
-use crate::stream::ByteStream;
+use crate::stream::{ByteStream, Came, Transport};
 use crate::wire;
 
 /// Where the connections go, and where they come from.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) server: SocketAddr,
+    /// What lies between TCP and MQTT, if anything does.
+    pub(crate) transport: Option<Arc<Transport>>,
     /// Local addresses, taken in turn; empty for any.
     pub(crate) sources: Vec<IpAddr>,
     /// The first of this thread's connections, and from each to the next: so that threads take turns as well.
@@ -49,6 +53,8 @@ pub(crate) struct Reactor {
     connections: Vec<Connection>,
     /// The read buffer of the thread, taken out while packets are cut from it.
     buffer: Vec<u8>,
+    /// For what goes through TLS and WebSocket.
+    scratch: Scratch,
     /// Connections with something to write.
     dirty: Vec<usize>,
     route: Route,
@@ -106,6 +112,7 @@ impl Reactor {
             events: Some(Events::with_capacity(1_024)),
             connections: Vec::new(),
             buffer: vec![0; READ_MAX + LARGE],
+            scratch: Scratch::default(),
             dirty: Vec::new(),
             route,
             clock,
@@ -150,7 +157,8 @@ impl Reactor {
     /// # Errors
     /// What the operating system says.
     pub(crate) fn reopen(&mut self, at: usize) -> io::Result<()> {
-        let mut stream = ByteStream::open(self.route.server, self.source(at))?;
+        let transport = self.route.transport.as_deref();
+        let mut stream = ByteStream::open(self.route.server, self.source(at), transport)?;
         stream.register(self.poll.registry(), Token(at))?;
         let is_dirty = self.connections[at].is_dirty;
         self.connections[at] = Connection { stream: Some(stream), is_dirty, ..Connection::default() };
@@ -196,7 +204,7 @@ impl Reactor {
         let mut dirty = std::mem::take(&mut self.dirty);
         for at in dirty.drain(..) {
             self.connections[at].is_dirty = false;
-            self.calls.writes += self.connections[at].write();
+            self.calls.writes += self.connections[at].write(&mut self.scratch);
         }
         self.dirty = dirty;
     }
@@ -211,7 +219,11 @@ impl Reactor {
     pub(crate) fn leave(&mut self, at: usize) {
         if self.is_open(at) {
             self.out(at).extend_from_slice(&wire::DISCONNECT);
-            self.connections[at].write();
+            let connection = &mut self.connections[at];
+            connection.write(&mut self.scratch);
+            if let Some(stream) = &mut connection.stream {
+                stream.finish();
+            }
             self.cut(at);
         }
     }
@@ -259,9 +271,10 @@ impl Reactor {
             if self.connections.get(at).is_none_or(|connection| connection.stream.is_none()) {
                 continue;
             }
-            if event.is_writable() && self.pending(at) > 0 {
-                self.calls.writes += self.connections[at].write();
-                if self.pending(at) == 0 {
+            let was_pending = self.pending(at) > 0;
+            if event.is_writable() && (was_pending || self.connections[at].has_unsent()) {
+                self.calls.writes += self.connections[at].write(&mut self.scratch);
+                if was_pending && self.pending(at) == 0 {
                     handler.drained(self, at);
                 }
             }
@@ -284,21 +297,19 @@ impl Reactor {
             let connection = &mut self.connections[at];
             let Some(stream) = &mut connection.stream else { break };
             let is_large = connection.large_read > 0;
-            let (have, room) = if is_large {
+            // What goes through layers needs room for itself, which the buffer of the thread has.
+            let is_direct = is_large && !stream.is_layered();
+            let (have, room) = if is_direct {
                 (connection.large_read, &mut connection.rest[connection.large_read..])
+            } else if is_large {
+                (0, &mut buffer[..])
             } else {
                 let have = connection.rest.len();
                 buffer[..have].copy_from_slice(&connection.rest);
                 (have, &mut buffer[have..have + READ_MAX])
             };
-            let space = room.len();
-            let read = match stream.read(room) {
-                Ok(0) => {
-                    let cause = connection.failure.take();
-                    self.close(handler, at, cause);
-                    break;
-                }
-                Ok(read) => read,
+            let Came { len, is_drained, is_closed } = match stream.read(room, &mut self.scratch) {
+                Ok(came) => came,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -306,16 +317,26 @@ impl Reactor {
                     break;
                 }
             };
-            if is_large {
-                self.take_large(handler, at, read);
-            } else {
-                self.take_packets(handler, at, &buffer[..have + read]);
+            if is_closed {
+                let cause = connection.failure.take();
+                self.close(handler, at, cause);
+                break;
             }
-            if read < space {
+            if is_direct {
+                self.take_large(handler, at, len);
+            } else if is_large {
+                self.take_large_from(handler, at, &buffer[..len]);
+            } else if len > 0 {
+                self.take_packets(handler, at, &buffer[..have + len]);
+            }
+            if is_drained {
                 break; // a short read: there is no more, and the next byte will be told
             }
         }
         self.buffer = buffer;
+        if self.connections[at].wants_write() {
+            self.out(at);
+        }
     }
 
     /// Cuts packets out of `bytes` and keeps what is left over.
@@ -356,6 +377,18 @@ impl Reactor {
         }
     }
 
+    /// Goes on with a large packet, of which `bytes` are more, and perhaps with what follows it.
+    fn take_large_from<H: Handler>(&mut self, handler: &mut H, at: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[at];
+        let missing = &mut connection.rest[connection.large_read..];
+        let count = missing.len().min(bytes.len());
+        missing[..count].copy_from_slice(&bytes[..count]);
+        self.take_large(handler, at, count);
+        if count < bytes.len() && self.is_open(at) {
+            self.take_packets(handler, at, &bytes[count..]);
+        }
+    }
+
     /// Goes on with a large packet, of which `read` more bytes are there.
     fn take_large<H: Handler>(&mut self, handler: &mut H, at: usize, read: usize) {
         let connection = &mut self.connections[at];
@@ -381,17 +414,36 @@ impl Reactor {
 }
 
 impl Connection {
+    /// Whether something other than MQTT waits to be written.
+    #[inline]
+    fn has_unsent(&self) -> bool {
+        self.stream.as_ref().is_some_and(ByteStream::has_unsent)
+    }
+
+    /// Whether what came through layers makes it possible to write, or necessary.
+    #[inline]
+    fn wants_write(&self) -> bool {
+        let is_layered = self.stream.as_ref().is_some_and(ByteStream::is_layered);
+        is_layered && (self.has_unsent() || self.written < self.out.len())
+    }
+
     /// Writes as much as there is room for and gives the number of writes. Why it fails is told with the next read.
-    fn write(&mut self) -> u64 {
+    fn write(&mut self, scratch: &mut Scratch) -> u64 {
         let mut writes = 0;
         let Some(stream) = &mut self.stream else {
             self.out.clear();
             self.written = 0;
             return writes;
         };
+        if let Err(error) = stream.flush() {
+            if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe) {
+                self.failure = Some(error);
+            }
+            return writes;
+        }
         while self.written < self.out.len() {
             writes += 1;
-            match stream.write(&self.out[self.written..]) {
+            match stream.write(&self.out[self.written..], scratch) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

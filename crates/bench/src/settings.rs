@@ -1,8 +1,11 @@
 //! The options of a run, checked and made definite.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
-use dunlin_net::address::Address;
+use dunlin_net::address::{Address, Scheme};
+use dunlin_net::arguments::Way;
+use dunlin_net::tls::client::ClientTls;
 use dunlin_packet::qos::QoS;
 use dunlin_packet::version::ProtocolVersion;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::args::{MessageArgs, ServerArgs, TimeArgs};
 use crate::clock::from_seconds;
 use crate::failure::Failure;
+use crate::stream::Transport;
 
 /// The Server and the Clients that go there.
 #[derive(Clone, Debug)]
@@ -17,6 +21,7 @@ pub(crate) struct Settings {
     /// As the user named it.
     pub(crate) server_name: String,
     pub(crate) server: SocketAddr,
+    pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) version: ProtocolVersion,
     pub(crate) id_prefix: String,
@@ -60,10 +65,12 @@ impl Settings {
     /// # Errors
     /// A URL that is none, a name without an address, a password that cannot be sent.
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
-        let address = match &args.url {
-            Some(url) => Address::parse(url).map_err(Failure::new)?,
-            None => Address::new(args.host.as_deref().unwrap_or("localhost"), args.port.unwrap_or(1883)),
-        };
+        let way = args.transport.way(args.host.as_deref(), args.port, args.url.as_deref());
+        let Way { address, tls, warnings } = way.map_err(Failure::new)?;
+        if address.scheme == Scheme::Unix {
+            return Err(Failure::new("socket files are not measured; give host and port"));
+        }
+        warnings.iter().for_each(|warning| eprintln!("Warning: {warning}"));
         let version = args.protocol_version;
         let password = args.pw.clone().map(String::into_bytes).or_else(|| address.password.clone());
         let user_name = args.username.clone().or_else(|| address.user_name.clone());
@@ -74,6 +81,7 @@ impl Settings {
         Ok(Self {
             server_name: address.to_string(),
             server: look_up(&address, &args.bind)?,
+            transport: transport(&address, tls)?,
             sources: args.bind.clone(),
             version,
             id_prefix: args.id.clone().unwrap_or_else(|| format!("bench-{pid:x}-")),
@@ -125,6 +133,21 @@ impl Times {
             messages: args.messages,
         })
     }
+}
+
+/// What lies between TCP and MQTT, made once for all connections. Each has a whole handshake of TLS, so that they cost alike.
+fn transport(address: &Address, tls: ClientTls) -> Result<Option<Arc<Transport>>, Failure> {
+    if address.scheme == Scheme::Mqtt {
+        return Ok(None);
+    }
+    let tls = match address.scheme.has_tls() {
+        true => {
+            let tls = ClientTls { never_resumes: true, ..tls };
+            Some(tls.load(address.scheme.protocol()).map_err(Failure::new)?)
+        }
+        false => None,
+    };
+    Ok(Some(Arc::new(Transport { address: address.clone(), tls })))
 }
 
 /// IPv4 first, as most Servers listen there on a machine where a name has both.

@@ -1,5 +1,7 @@
 //! One Network Connection: what ends with it (4.2).
 
+use std::sync::Arc;
+
 use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::{
     time::Instant,
@@ -8,7 +10,7 @@ use dunlin_protocol::{
 
 use thin_vec::ThinVec;
 
-use crate::topics::ids::SessionIndex;
+use crate::{entry::Entry, topics::ids::SessionIndex};
 
 /// A connected Client: what was agreed for this Network Connection.
 #[derive(Debug)]
@@ -28,9 +30,13 @@ pub(crate) struct Connection {
     pub(crate) extras: Option<Box<Extras>>,
     /// Where the Client comes from.
     pub(crate) peer: Box<str>,
+    /// How it got in.
+    pub(crate) entry: Option<Arc<Entry>>,
     /// The user name it was authenticated with.
     pub(crate) user_name: Option<Box<str>>,
     pub(crate) connected_at: Instant,
+    /// When the Client last acknowledged something, or nothing was in flight to it.
+    pub(crate) progress_at: Instant,
     /// Keep Alive in seconds, as agreed.
     pub(crate) keep_alive_s: u16,
     /// Tells it from others that have had the same number.

@@ -21,10 +21,7 @@ use crate::{
     packets::publish::forwarded_properties,
     permissions::{Permissions, ruling::Ruling},
     reply::write_refusal,
-    rights::{
-        denials::{Denied, tell},
-        enforcing::WILL_DENIED,
-    },
+    rights::enforcing::WILL_DENIED,
 };
 
 /// The Server's side of a Network Connection until the Client is authenticated.
@@ -110,6 +107,13 @@ pub enum Refusal {
         code: ReasonCode,
         /// The Reason String.
         reason: &'static str,
+    },
+    /// It may not publish its Will; it was told that with Not authorized (0x87).
+    WillDenied {
+        /// The Will Topic.
+        topic: Box<str>,
+        /// The rule that says so, in words.
+        rule: Box<str>,
     },
     /// The Client gave up with DISCONNECT.
     GaveUp,
@@ -249,6 +253,7 @@ impl Handshake {
             valid_for: None,
             authentication: method.map(|method| Authentication { method, data: Vec::new() }),
             peer: self.peer.clone(),
+            entry: None,
             client_id,
         };
         (request, credentials)
@@ -276,14 +281,15 @@ impl Handshake {
                     }
                     request.client_id = client_id;
                 }
-                if let Some(will) = &request.will
-                    && !may_leave(&permissions, will)
-                {
-                    let objection = (ReasonCode::NotAuthorized, WILL_DENIED);
-                    return refuse_with(request.version, request.maximum_packet_size, objection);
+                if let Some(refusal) = request.will.as_ref().and_then(|will| refusal_of(&permissions, will)) {
+                    let mut bytes = Vec::new();
+                    let (version, maximum) = (request.version, request.maximum_packet_size);
+                    write_refusal(version, maximum, ReasonCode::NotAuthorized, WILL_DENIED, &mut bytes);
+                    return refuse(bytes, refusal);
                 }
                 request.permissions = permissions;
                 request.valid_for = terms.valid_for;
+                request.entry = terms.entry;
                 if let Some(authentication) = &mut request.authentication {
                     authentication.data = data;
                 }
@@ -388,14 +394,13 @@ fn will_request(will: &Will<'_>, client_id: &str) -> WillRequest {
     }
 }
 
-/// Whether the Client may publish its Will; if not, the log is told by which rule.
-fn may_leave(permissions: &Permissions, will: &WillRequest) -> bool {
+/// Why the Client may not publish its Will, if so, and by which rule.
+fn refusal_of(permissions: &Permissions, will: &WillRequest) -> Option<Refusal> {
     let (facts, topic_name) = (will.message.facts(), will.message.topic_name());
     match permissions.may_publish(topic_name, facts.qos, facts.retain) {
-        Ruling::Allowed(_) => true,
+        Ruling::Allowed(_) => None,
         Ruling::Denied(ground) => {
-            tell(Denied::Will, permissions.subject(), topic_name.as_str(), ground, 0);
-            false
+            Some(Refusal::WillDenied { topic: topic_name.as_str().into(), rule: ground.to_string().into() })
         }
     }
 }

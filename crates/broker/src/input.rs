@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use dunlin_packet::version::ProtocolVersion;
 
 use crate::{
+    entry::Entry,
     ids::{ConnectionId, ShardId},
     inspect::question::Asked,
     limits::Settings,
@@ -185,6 +186,8 @@ pub struct ConnectRequest {
     pub authentication: Option<Authentication>,
     /// Where it comes from, for the log.
     pub peer: Box<str>,
+    /// How it got in, if whoever has let it in says so.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// The Will of a CONNECT.
@@ -214,6 +217,8 @@ pub struct Terms {
     pub client_id: Option<Box<str>>,
     /// How long until it is disconnected, unless it authenticates again in time.
     pub valid_for: Option<Duration>,
+    /// How it got in.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// What the providers say about a Client.

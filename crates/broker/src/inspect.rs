@@ -5,7 +5,12 @@ use crate::{ids::ConnectionId, shard::Shard};
 mod acting;
 pub mod answer;
 mod answering;
+mod explaining;
+pub mod explanation;
+mod foretelling;
+pub mod near;
 pub mod question;
+pub mod reports;
 
 /// The contents of one shard, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

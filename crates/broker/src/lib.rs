@@ -6,6 +6,7 @@
 
 mod connection;
 mod ending;
+pub mod entry;
 mod fanout;
 pub mod handshake;
 mod held;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod message;
 pub mod metrics;
 pub mod output;
+mod pace;
 mod packets;
 pub mod permissions;
 mod publication;

@@ -103,6 +103,19 @@ impl Permissions {
         self.rules.judge(&self.selection, &self.subject, Wish::Receive { topic: topic_name.as_str() })
     }
 
+    /// As [`may_publish`](Self::may_publish), with the rule that decides also where nothing has to be looked up.
+    #[must_use]
+    pub fn rule_for_publish(&self, topic_name: TopicName<'_>, qos: QoS, retain: bool) -> Ruling<'_> {
+        let wish = Wish::Publish { topic: topic_name.as_str(), qos, retain };
+        self.rules.judge(&self.selection, &self.subject, wish)
+    }
+
+    /// As [`may_receive`](Self::may_receive), with the rule that decides also where nothing has to be looked up.
+    #[must_use]
+    pub fn rule_for_receive(&self, topic_name: TopicName<'_>) -> Ruling<'_> {
+        self.rules.judge(&self.selection, &self.subject, Wish::Receive { topic: topic_name.as_str() })
+    }
+
     /// Whether there is no need to look at the rules for a message from `topic_name`.
     #[inline]
     pub(crate) fn may_receive_all_but_dollar(&self, topic_name: TopicName<'_>) -> bool {

@@ -13,6 +13,7 @@ use crate::{
     ids::{ConnectionId, ShardId},
     limits::Settings,
     metrics::Counters,
+    pace::Pace,
     restoring::Restoring,
     retained::Retained,
     rights::{
@@ -60,6 +61,8 @@ pub(crate) struct State {
     /// Batches, and the operator's questions that are answered when they are durable.
     pub(crate) owed_answers: Vec<(u64, u64)>,
     pub(crate) visits: Visits,
+    /// Lines about Retained Messages for which there was no room.
+    pub(crate) unkept: Pace,
     pub(crate) timers: Timers,
     /// When Clients that were let in for some time only must go. Connections without an end use no memory for it.
     pub(crate) stays: HashMap<ConnectionId, Instant>,
@@ -107,6 +110,7 @@ impl State {
             doomed: Vec::new(),
             owed_answers: Vec::new(),
             visits: Visits::default(),
+            unkept: Pace::default(),
             timers: Timers::default(),
             stays: HashMap::default(),
             counters: Counters::default(),

@@ -2,38 +2,25 @@
 
 use dunlin_protocol::time::Instant;
 
+use crate::pace::{Measure, Pace};
+
 /// How many lines may still be written.
 #[derive(Debug, Default)]
-pub(crate) struct Visits {
-    /// The second it is about.
-    second: u64,
-    lines: u32,
-    /// What was not told.
-    untold: u64,
-}
+pub(crate) struct Visits(Pace);
 
 impl Visits {
     /// Whether one more line may be written; before it, tells how many were not.
     pub(crate) fn may_tell(&mut self, now: Instant) -> bool {
-        let second = now.as_ms() / 1_000;
-        if second != self.second {
-            let untold = std::mem::take(&mut self.untold);
-            *self = Self { second, ..Self::default() };
-            if untold > 0 {
-                tracing::info!(untold, "more Clients came and went than are told");
-            }
+        let Some(untold) = self.0.may_tell(now, OF_A_SHARD) else { return false };
+        if untold > 0 {
+            tracing::info!(untold, "more Clients came and went than are told");
         }
-        if self.lines >= LINES_MAX {
-            self.untold += 1;
-            return false;
-        }
-        self.lines += 1;
         true
     }
 }
 
-/// Lines of one shard in a second.
-const LINES_MAX: u32 = 100;
+/// Lines of one shard.
+const OF_A_SHARD: Measure = Measure { lines_max: 100, ms: 1_000 };
 
 #[cfg(test)]
 mod tests {
@@ -44,7 +31,7 @@ mod tests {
         let mut visits = Visits::default();
         let at = Instant::from_ms;
         let told = (0..1_000).filter(|_| visits.may_tell(at(5_000))).count();
-        assert_eq!((told, visits.untold), (100, 900));
-        assert!(visits.may_tell(at(6_000)) && visits.untold == 0);
+        assert_eq!(told, 100);
+        assert!(visits.may_tell(at(6_000)));
     }
 }

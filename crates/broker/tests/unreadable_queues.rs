@@ -6,8 +6,9 @@ use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Arrival, ConnectRequest, Input, Page, PageRecord},
     inspect::{
-        answer::{Answer, SessionReport},
+        answer::Answer,
         question::{Asked, Question},
+        reports::SessionReport,
     },
     limits::Settings,
     output::{Outbox, PageRequest},
@@ -93,6 +94,7 @@ impl Bench {
             valid_for: None,
             authentication: None,
             peer: "a test".into(),
+            entry: None,
         };
         self.input(Input::Arrived(Box::new(Arrival { connection, request, unread: Vec::new() })));
         connection

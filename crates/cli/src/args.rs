@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use clap::{ArgAction, Args};
+use dunlin_client::authentication::Authentication;
 use dunlin_client::options::{Message, Observer, Options, ProtocolVersion, QoS};
+use dunlin_client::scram::Scram;
+use dunlin_net::arguments::{TransportArgs, Way};
 
 use crate::exit::Failure;
 use crate::properties::{Command, PropertyArgs};
@@ -18,7 +21,7 @@ pub struct ConnectionArgs {
     /// Host name or address of the Server [default: localhost]
     #[arg(short, long, value_name = "HOST")]
     pub host: Option<String>,
-    /// TCP port of the Server [default: 1883]
+    /// TCP port of the Server [default: 1883, with TLS 8883, with WebSocket 8083, with both 8084]
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// User, password, host, port and topic in one URL.
@@ -27,7 +30,8 @@ pub struct ConnectionArgs {
         long,
         value_name = "URL",
         conflicts_with_all = ["host", "port"],
-        help = "User, password, host, port and topic as mqtt://[user[:password]@]host[:port]/topic"
+        help = "User, password, host, port and topic as mqtt[s]://[user[:password]@]host[:port]/topic, with the path of \
+                the HTTP request instead of a topic for ws[s]://, or unix:///path"
     )]
     pub url: Option<String>,
     /// Local address to connect from
@@ -49,7 +53,7 @@ pub struct ConnectionArgs {
     #[arg(short = 'x', long, value_name = "SECONDS", allow_hyphen_values = true, value_parser = parse_expiry)]
     pub session_expiry_interval: Option<u32>,
     /// Version of MQTT: mqttv31, mqttv311 or mqttv5
-    #[arg(short = 'V', long, value_name = "VERSION", default_value = "mqttv311", value_parser = parse_version)]
+    #[arg(short = 'V', long, value_name = "VERSION", default_value = "mqttv311")]
     pub protocol_version: ProtocolVersion,
     /// User name
     #[arg(short = 'u', long, value_name = "NAME")]
@@ -70,11 +74,14 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "PAYLOAD", requires = "will_topic", allow_hyphen_values = true)]
     pub will_payload: Option<String>,
     /// QoS of the Will Message [default: 0]
-    #[arg(long, value_name = "QOS", requires = "will_topic", value_parser = parse_qos)]
+    #[arg(long, value_name = "QOS", requires = "will_topic")]
     pub will_qos: Option<QoS>,
     /// The Will Message is published as a Retained Message
     #[arg(long, requires = "will_topic")]
     pub will_retain: bool,
+    /// What lies between TCP and MQTT.
+    #[command(flatten)]
+    pub transport: TransportArgs,
     /// Properties for the packets of MQTT 5.
     #[command(flatten)]
     pub properties: PropertyArgs,
@@ -89,43 +96,8 @@ pub struct UnsupportedArgs {
     /// Accepted: small packets always leave at once.
     #[arg(long, hide = true)]
     nodelay: bool,
-    /// Accepted: there is no TLS to turn off.
-    #[arg(long, hide = true)]
-    no_tls: bool,
-    #[arg(long, hide = true)]
-    cafile: Option<String>,
-    #[arg(long, hide = true)]
-    capath: Option<String>,
-    #[arg(long, hide = true)]
-    cert: Option<String>,
-    #[arg(long, hide = true)]
-    key: Option<String>,
-    #[arg(long, hide = true)]
-    keyform: Option<String>,
-    #[arg(long, hide = true)]
-    ciphers: Option<String>,
-    #[arg(long, hide = true)]
-    insecure: bool,
-    #[arg(long, hide = true)]
-    tls_version: Option<String>,
-    #[arg(long, hide = true)]
-    tls_alpn: Option<String>,
-    #[arg(long, hide = true)]
-    tls_engine: Option<String>,
-    #[arg(long, hide = true)]
-    tls_keylog: Option<String>,
-    #[arg(long, hide = true)]
-    tls_use_os_certs: bool,
-    #[arg(long, hide = true)]
-    psk: Option<String>,
-    #[arg(long, hide = true)]
-    psk_identity: Option<String>,
     #[arg(long, hide = true)]
     proxy: Option<String>,
-    #[arg(long, hide = true)]
-    unix: Option<String>,
-    #[arg(long, hide = true)]
-    ws: bool,
     #[arg(short = 'S', hide = true)]
     srv: bool,
     #[arg(short = 'o', long = "options", hide = true)]
@@ -142,11 +114,13 @@ impl ConnectionArgs {
     /// Makes the options of the library.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
         self.unsupported.check()?;
-        let mut options = match &self.url {
-            Some(url) => Options::parse(url).map_err(Failure::usage)?,
-            None => Options::new(self.host.as_deref().unwrap_or("localhost"), self.port.unwrap_or(1883)),
-        };
-        let topic = options.address.path.take();
+        let way = self.transport.way(self.host.as_deref(), self.port, self.url.as_deref());
+        let Way { address, tls, warnings } = way.map_err(Failure::usage)?;
+        warnings.iter().for_each(|warning| crate::output::warn(self.quiet, warning));
+        let has_topic = !address.scheme.has_websocket();
+        let mut options = Options::at(address);
+        options.tls = tls;
+        let topic = if has_topic { options.address.path.take() } else { None };
         options.version = self.protocol_version;
         options.keep_alive_s = self.keepalive;
         options.bind = self.bind;
@@ -163,6 +137,7 @@ impl ConnectionArgs {
         }
         self.set_client_id(&mut options)?;
         self.set_properties(&mut options)?;
+        self.set_authentication(&mut options)?;
         if self.debug {
             let trace = Trace::new(options.version, &options.client_id);
             options.observer = Some(Observer::new(move |observation| trace.observe(observation)));
@@ -203,6 +178,26 @@ impl ConnectionArgs {
         Ok(())
     }
 
+    /// With `-D connect authentication-method SCRAM-SHA-256` the password is proved and not sent.
+    fn set_authentication(&self, options: &mut Options) -> Result<(), Failure> {
+        let method = self.properties.authentication_method();
+        let Some(method) = method.filter(|_| options.version.has_properties()) else { return Ok(()) };
+        if method != Scram::NAME {
+            return Err(Failure::usage(format!(
+                "the Authentication Method {method:?} is not known here, only {}; with authentication-data it is sent as it is",
+                Scram::NAME
+            )));
+        }
+        let (Some(user_name), Some(password)) = (options.user_name.take(), options.password.take()) else {
+            return Err(Failure::usage(format!(
+                "{} needs a user name and a password; give -u and -P",
+                Scram::NAME
+            )));
+        };
+        options.authentication = Some(Authentication::new(Scram::new(user_name, password)));
+        Ok(())
+    }
+
     fn will(&self, properties: dunlin_client::options::Properties) -> Option<Message> {
         let topic_name = self.will_topic.clone()?;
         let payload = self.will_payload.clone().unwrap_or_default().into_bytes();
@@ -213,47 +208,15 @@ impl ConnectionArgs {
 
 impl UnsupportedArgs {
     fn check(&self) -> Result<(), Failure> {
-        let given = [
-            ("--cafile", self.cafile.is_some()),
-            ("--capath", self.capath.is_some()),
-            ("--cert", self.cert.is_some()),
-            ("--key", self.key.is_some()),
-            ("--keyform", self.keyform.is_some()),
-            ("--ciphers", self.ciphers.is_some()),
-            ("--insecure", self.insecure),
-            ("--tls-version", self.tls_version.is_some()),
-            ("--tls-alpn", self.tls_alpn.is_some()),
-            ("--tls-engine", self.tls_engine.is_some()),
-            ("--tls-keylog", self.tls_keylog.is_some()),
-            ("--tls-use-os-certs", self.tls_use_os_certs),
-            ("--psk", self.psk.is_some()),
-            ("--psk-identity", self.psk_identity.is_some()),
-            ("--proxy", self.proxy.is_some()),
-            ("--unix", self.unix.is_some()),
-            ("--ws", self.ws),
-            ("-S", self.srv),
-            ("-o", self.options_file.is_some()),
-        ];
+        let given =
+            [("--proxy", self.proxy.is_some()), ("-S", self.srv), ("-o", self.options_file.is_some())];
         match given.iter().find(|(_, is_given)| *is_given) {
             None => Ok(()),
             Some((option, _)) => Err(Failure::usage(format!(
-                "{option} is not in this build, which speaks MQTT over plain TCP and takes options from the command \
-                 line only; leave it out"
+                "{option} is not in this build, which finds Servers by name and takes options from the command line \
+                 only; leave it out"
             ))),
         }
-    }
-}
-
-pub(crate) fn parse_qos(text: &str) -> Result<QoS, String> {
-    text.parse().ok().and_then(QoS::from_value).ok_or_else(|| "a QoS is 0, 1 or 2".into())
-}
-
-fn parse_version(text: &str) -> Result<ProtocolVersion, String> {
-    match text {
-        "mqttv31" | "31" | "3.1" => Ok(ProtocolVersion::V3_1),
-        "mqttv311" | "311" | "3.1.1" => Ok(ProtocolVersion::V3_1_1),
-        "mqttv5" | "5" | "5.0" => Ok(ProtocolVersion::V5_0),
-        _ => Err("a version is mqttv31, mqttv311 or mqttv5".into()),
     }
 }
 

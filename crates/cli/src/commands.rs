@@ -1,6 +1,8 @@
 //! One module a command.
 
 pub mod admin;
+pub mod cert;
+pub mod explain;
 pub mod passwd;
 pub mod publish;
 pub mod subscribe;
@@ -8,6 +10,7 @@ pub mod subscribe;
 use clap::Subcommand;
 
 use crate::commands::admin::AdminArgs;
+use crate::commands::cert::CertArgs;
 use crate::commands::passwd::PasswdArgs;
 use crate::commands::publish::PublishArgs;
 use crate::commands::subscribe::SubscribeArgs;
@@ -28,6 +31,11 @@ pub enum Command {
     Admin(Box<AdminArgs>),
     /// Adds a user to a password file, changes its password, or takes it out
     Passwd(PasswdArgs),
+    /// Makes a CA and certificates for Servers and Clients, to try TLS out
+    ///
+    /// Files are written into the current folder, or into that of --dir, keys for their owner only. Nothing that is there is replaced
+    /// without --force. Each command says what to do next. The exit code is 0 if it is done, and 1 if not.
+    Cert(CertArgs),
 }
 
 impl Command {
@@ -39,6 +47,7 @@ impl Command {
             Self::Subscribe(args) => subscribe::run(*args),
             Self::Admin(args) => admin::run(*args),
             Self::Passwd(args) => passwd::run(args),
+            Self::Cert(args) => cert::run(&args),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use dunlin_client::error::{ConnectionError, Error};
+use dunlin_client::error::{ConnectError, ConnectionError, Error, Failure as Below, TlsFailure};
 use dunlin_packet::reason_code::ReasonCode;
 use dunlin_packet::version::ProtocolVersion;
 
@@ -41,7 +41,7 @@ impl Failure {
     }
 
     /// No connection, or no more: the code of CONNACK in the numbers of the version, the Reason Code of a DISCONNECT,
-    /// or 1.
+    /// mosquitto's 7 for a connection that is closed at once and 8 for TLS, or 1.
     pub(crate) fn connection(error: &ConnectionError, version: ProtocolVersion) -> Self {
         let (code, advice) = match error {
             ConnectionError::Refused { reason_code, .. } if version.has_properties() => {
@@ -53,6 +53,12 @@ impl Failure {
             ConnectionError::ByServer { reason_code, .. } if reason_code.is_error() => {
                 (reason_code.value(), advice(*reason_code))
             }
+            ConnectionError::ClosedAtOnce(_) | ConnectionError::NotMqtt(_) => (CLOSED, ""),
+            ConnectionError::Below(Below::Tls(failure)) => (TLS, tls_advice(failure)),
+            ConnectionError::Network(error) => match &**error {
+                ConnectError::Below { failure: Below::Tls(failure), .. } => (TLS, tls_advice(failure)),
+                _ => (1, ""),
+            },
             _ => (1, ""),
         };
         Self { message: format!("{error}{advice}"), code: i32::from(code), is_usage: false }
@@ -66,6 +72,27 @@ impl Failure {
             Error::Request(error) => Self::other(format!("cannot send {what}: {error}")),
             error => Self::other(error),
         }
+    }
+}
+
+/// The exit code when the Server closes the connection before it says a word of MQTT.
+const CLOSED: u8 = 7;
+/// The exit code when there is no TLS.
+const TLS: u8 = 8;
+
+/// What to do next, after TLS has failed.
+fn tls_advice(failure: &TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::UnknownCa | TlsFailure::OtherCa => "; give the certificate of its CA with --cafile",
+        TlsFailure::WrongName { .. } => {
+            "; give one of these names with -h, or do without the name with --insecure"
+        }
+        TlsFailure::NotTls(_) | TlsFailure::ClosedAtOnce => {
+            "; give the port of a listener for TLS with -p, or leave the options of TLS out"
+        }
+        TlsFailure::CertificateWanted => "; give one with --cert and --key",
+        TlsFailure::CertificateRefused(_) => "; give another one with --cert and --key",
+        _ => "",
     }
 }
 

@@ -1,5 +1,5 @@
 //! The command-line tools of Dunlin: `pub`, `sub` and `passwd`, for scripts written for `mosquitto_pub`, `mosquitto_sub` and
-//! `mosquitto_passwd`, and `admin`, which looks into a running Server.
+//! `mosquitto_passwd`, and `admin` and `explain`, which look into a running Server.
 //!
 //! The binary adds [`commands::Command`] to its own parser and exits with what [`commands::Command::run`] returns.
 

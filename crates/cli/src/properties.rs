@@ -62,6 +62,17 @@ impl PropertyArgs {
         self.with(Command::Connect, more)
     }
 
+    /// The Authentication Method of CONNECT that is to be played: one without Authentication Data. It is left out of
+    /// [`connect`](Self::connect).
+    pub(crate) fn authentication_method(&self) -> Option<&str> {
+        let of = |id: PropertyId| {
+            let given =
+                self.given.iter().find(|given| given.command == Command::Connect && given.id == id)?;
+            if let Value::Text(text) = &given.value { Some(text.as_str()) } else { None }
+        };
+        of(PropertyId::AuthenticationMethod).filter(|_| of(PropertyId::AuthenticationData).is_none())
+    }
+
     /// `-D publish topic-alias N` lets the Client use up to `N` aliases; which topic gets which is its own matter.
     pub(crate) fn topic_aliases(&self) -> u16 {
         let numbers = self.given.iter().filter_map(|given| match (given.id, &given.value) {
@@ -72,7 +83,9 @@ impl PropertyArgs {
     }
 
     fn with(&self, command: Command, more: Option<Property<'_>>) -> Result<Properties, Failure> {
-        let given = self.given.iter().filter(|given| given.command == command);
+        let is_played = self.authentication_method().is_some();
+        let is_sent = |given: &&Given| !(is_played && given.id == PropertyId::AuthenticationMethod);
+        let given = self.given.iter().filter(|given| given.command == command).filter(is_sent);
         let mut items: Vec<_> = given.filter_map(Given::property).collect();
         items.extend(more);
         Properties::new(command.place(), &items)

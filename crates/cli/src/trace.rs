@@ -49,6 +49,14 @@ impl Trace {
                 self.print_packets(&mut state, Direction::Received, &mut stream);
                 state.received = stream;
             }
+            Observation::Opened { tls: Some((version, is_resumed)) } => {
+                let how = if is_resumed { "resumed" } else { "from the beginning" };
+                let version = version.replace('_', ".");
+                output::debug_line(format_args!(
+                    "Client {} speaks {version}, {how}",
+                    shown_id(&state.client_id)
+                ));
+            }
             Observation::Disconnected { error, retry_in } => {
                 state.sent.clear();
                 state.received.clear();

@@ -58,6 +58,14 @@ impl Client {
         self.runtime.block_on(self.client.subscribe(subscriptions))
     }
 
+    /// See [`client::Client::reauthenticate`].
+    ///
+    /// # Errors
+    /// [`Error::Request`], [`Error::Authentication`], [`Error::Ended`].
+    pub fn reauthenticate(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.client.reauthenticate())
+    }
+
     /// The next message, or nothing once the Client has ended.
     pub fn recv(&mut self) -> Option<ReceivedMessage> {
         self.runtime.block_on(self.messages.recv())

@@ -8,8 +8,9 @@ use dunlin_protocol::client::properties::Properties;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Command, Disconnect, Subscribe, Unsubscribe};
-use crate::driver::Driver;
+use crate::driver::{Driver, Inboxes};
 use crate::error::{ConnectionError, Error, RequestError};
+use crate::exchange::Asker;
 use crate::messages::Messages;
 use crate::options::{Options, Subscription};
 
@@ -21,6 +22,7 @@ pub use dunlin_protocol::client::event::Connected;
 pub struct Client {
     commands: mpsc::Sender<Command>,
     disconnect: mpsc::Sender<Disconnect>,
+    reauthenticate: mpsc::Sender<Asker>,
     end: Arc<OnceLock<ConnectionError>>,
     connected: Arc<Connected>,
 }
@@ -40,17 +42,20 @@ impl Client {
     pub async fn connect(options: Options) -> Result<(Self, Messages), ConnectionError> {
         let (commands, command_receiver) = mpsc::channel(COMMANDS_MAX);
         let (disconnect, disconnect_receiver) = mpsc::channel(1);
+        let (reauthenticate, reauthentications) = mpsc::channel(1);
         let (message_sender, receiver) = mpsc::channel(options.messages_max.max(1));
         let (started, start) = oneshot::channel();
         let end = Arc::new(OnceLock::new());
-        let driver =
-            Driver::new(options, command_receiver, disconnect_receiver, message_sender, Arc::clone(&end));
+        let inboxes =
+            Inboxes { commands: command_receiver, disconnects: disconnect_receiver, reauthentications };
+        let driver = Driver::new(options, inboxes, message_sender, Arc::clone(&end));
         tokio::spawn(driver.run(started));
         let connected = match start.await {
             Ok(result) => Arc::new(result?),
             Err(_) => return Err(ended(&end)),
         };
-        Ok((Self { commands, disconnect, end: Arc::clone(&end), connected }, Messages { receiver, end }))
+        let client = Self { commands, disconnect, reauthenticate, end: Arc::clone(&end), connected };
+        Ok((client, Messages { receiver, end }))
     }
 
     /// What the Server said when the first connection was accepted.
@@ -141,6 +146,18 @@ impl Client {
             self.disconnect.closed().await;
         }
         Ok(())
+    }
+
+    /// Authenticates anew by the method of [`Options::authentication`], on the connection that is there (4.12.1), and returns once the
+    /// Server has accepted it. If the connection is lost meanwhile, the authentication of the next one counts; a Server that refuses
+    /// ends the connection.
+    ///
+    /// # Errors
+    /// [`Error::Request`] without such a method, [`Error::Authentication`], [`Error::Ended`].
+    pub async fn reauthenticate(&self) -> Result<(), Error> {
+        let (asker, outcome) = oneshot::channel();
+        self.reauthenticate.send(asker).await.map_err(|_| Error::Ended(ended(&self.end)))?;
+        received(outcome.await, &self.end)
     }
 
     /// Waits until the Client has ended and returns why.

@@ -1,25 +1,26 @@
 //! The task that owns the Network Connection: it moves bytes and time between the socket and the machine.
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dunlin_net::connect::{ConnectOptions, connect};
+use dunlin_net::connect::{ConnectError, ConnectOptions, Connector};
+use dunlin_net::outgoing::Failure;
+use dunlin_net::stream::{Moved, Stream, StreamError};
+use dunlin_net::tls::failure::TlsFailure;
 use dunlin_packet::qos::QoS;
 use dunlin_packet::reason_code::ReasonCode;
 use dunlin_protocol::client::Client as Machine;
 use dunlin_protocol::client::config::Config;
 use dunlin_protocol::client::event::{Connected, Event};
 use dunlin_protocol::error::RequestError;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::authentication::AuthenticationError;
 use crate::clock::Clock;
 use crate::command::{Command, Disconnect};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, Error};
+use crate::exchange::{Asker, Exchanges, auth_properties};
 use crate::messages::ReceivedMessage;
 use crate::options::{Observation, Options};
 use crate::reconnect::{Backoff, chance};
@@ -30,11 +31,13 @@ type Start = oneshot::Sender<Result<Connected, ConnectionError>>;
 
 pub(crate) struct Driver {
     options: Options,
+    /// Nothing until the first connection.
+    connector: Option<Connector>,
     machine: Machine,
     clock: Clock,
     requests: Requests,
-    commands: mpsc::Receiver<Command>,
-    disconnects: mpsc::Receiver<Disconnect>,
+    exchanges: Exchanges,
+    inboxes: Inboxes,
     messages: mpsc::Sender<ReceivedMessage>,
     /// A message there was no room for; nothing is read until there is.
     undelivered: Option<ReceivedMessage>,
@@ -44,21 +47,28 @@ pub(crate) struct Driver {
     is_accepted: bool,
 }
 
+/// What the handles send.
+pub(crate) struct Inboxes {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) disconnects: mpsc::Receiver<Disconnect>,
+    pub(crate) reauthentications: mpsc::Receiver<Asker>,
+}
+
 /// What the driver woke up for.
 enum Step {
     Room,
-    Read(io::Result<usize>),
-    Written(io::Result<usize>),
+    Moved(Moved),
     Timeout,
     Command(Option<Command>),
     Disconnect(Disconnect),
+    Answer(Result<Option<Vec<u8>>, AuthenticationError>),
+    Reauthenticate(Asker),
 }
 
 impl Driver {
     pub(crate) fn new(
         options: Options,
-        commands: mpsc::Receiver<Command>,
-        disconnects: mpsc::Receiver<Disconnect>,
+        inboxes: Inboxes,
         messages: mpsc::Sender<ReceivedMessage>,
         end: Arc<OnceLock<ConnectionError>>,
     ) -> Self {
@@ -70,11 +80,12 @@ impl Driver {
         };
         Self {
             options,
+            connector: None,
             machine: Machine::new(config),
             clock: Clock::start(),
             requests: Requests::default(),
-            commands,
-            disconnects,
+            exchanges: Exchanges::default(),
+            inboxes,
             messages,
             undelivered: None,
             start: None,
@@ -101,7 +112,7 @@ impl Driver {
             });
             self.options.observe(Observation::Disconnected { error: &error, retry_in });
             let Some(delay) = retry_in else { break error };
-            if timeout(delay, self.disconnects.recv()).await.is_ok() {
+            if timeout(delay, self.inboxes.disconnects.recv()).await.is_ok() {
                 break ConnectionError::ByClient;
             }
         };
@@ -111,11 +122,12 @@ impl Driver {
     /// Says everywhere why it is over; the reason is there before the channels close.
     fn finish(mut self, error: ConnectionError) {
         self.end.get_or_init(|| error.clone());
-        self.commands.close();
-        while let Ok(command) = self.commands.try_recv() {
+        self.inboxes.commands.close();
+        while let Ok(command) = self.inboxes.commands.try_recv() {
             self.requests.send(&mut self.machine, self.clock.now(), command, &self.options);
         }
         self.requests.end(&error);
+        self.exchanges.tell(Err(Error::Ended(error.clone())));
         if let Some(start) = self.start.take() {
             drop(start.send(Err(error)));
         }
@@ -124,18 +136,23 @@ impl Driver {
     /// One Network Connection from its opening to its end.
     async fn connection(&mut self) -> ConnectionError {
         self.is_accepted = false;
-        let opening = ConnectOptions { time_limit: self.options.connect_time_max, bind: self.options.bind };
-        let address = &self.options.address;
-        let stream = tokio::select! {
-            result = connect(&address.host, address.port, &opening) => result,
-            _ = self.disconnects.recv() => return ConnectionError::ByClient,
+        let opened = tokio::select! {
+            opened = open(&mut self.connector, &self.options) => opened,
+            _ = self.inboxes.disconnects.recv() => return ConnectionError::ByClient,
         };
-        let stream = match stream {
+        let stream = match opened {
             Ok(stream) => stream,
             Err(error) => return ConnectionError::Network(Arc::new(error)),
         };
-        let packet = self.options.connect_packet(self.start.is_none());
-        let opened = packet.and_then(|packet| self.machine.connection_opened(self.clock.now(), &packet));
+        self.options.observe(Observation::Opened { tls: stream.tls() });
+        let data = match self.exchanges.begin(self.options.authentication.as_ref()) {
+            Ok(data) => data,
+            Err(error) => return ConnectionError::Authentication(error),
+        };
+        let opened = self.options.connect_properties(data.as_deref()).and_then(|properties| {
+            let packet = self.options.connect_packet(self.start.is_none(), &properties)?;
+            self.machine.connection_opened(self.clock.now(), &packet)
+        });
         if let Err(error) = opened {
             return ConnectionError::Options(error);
         }
@@ -146,45 +163,77 @@ impl Driver {
         if is_ended { ConnectionError::ByClient } else { error }
     }
 
-    async fn converse(&mut self, mut stream: TcpStream) -> ConnectionError {
-        let (mut reader, mut writer) = stream.split();
+    async fn converse(&mut self, mut stream: Stream) -> ConnectionError {
         let mut buffer = vec![0; READ_BYTES];
         let mut broken = None;
+        let mut has_heard = false;
         loop {
             if let Some(error) = self.take_events() {
-                self.say_goodbye(&mut reader, &mut writer, &error).await;
+                self.say_goodbye(&mut stream, &error).await;
                 return error;
             }
             self.requests.send_backlog(&mut self.machine, self.clock.now(), &self.options);
             let takes_commands = self.takes_commands();
             let wants_bytes = self.undelivered.is_none() && (self.machine.wants_bytes() || broken.is_some());
             let next_timeout = self.machine.next_timeout().map(|instant| self.clock.at(instant));
-            let has_owner = !self.disconnects.is_closed();
-            let output = self.machine.poll_output();
-            let can_write = !output.is_empty() && broken.is_none();
+            let has_owner = !self.inboxes.disconnects.is_closed();
+            let may_begin = self.machine.is_connected() && self.exchanges.is_free();
+            let output = if broken.is_none() { self.machine.poll_output() } else { &[] };
             let step = tokio::select! {
                 _ = self.messages.reserve(), if self.undelivered.is_some() => Step::Room,
-                read = reader.read(&mut buffer), if wants_bytes => Step::Read(read),
-                written = writer.write(output), if can_write => Step::Written(written),
+                moved = stream.exchange(wants_bytes.then_some(&mut buffer[..]), output) => Step::Moved(moved),
                 () = wait_until(next_timeout) => Step::Timeout,
-                command = self.commands.recv(), if takes_commands => Step::Command(command),
-                Some(wish) = self.disconnects.recv(), if has_owner => Step::Disconnect(wish),
+                command = self.inboxes.commands.recv(), if takes_commands => Step::Command(command),
+                Some(wish) = self.inboxes.disconnects.recv(), if has_owner => Step::Disconnect(wish),
+                answer = self.exchanges.answer() => Step::Answer(answer),
+                Some(asker) = self.inboxes.reauthentications.recv(), if may_begin => Step::Reauthenticate(asker),
             };
             match step {
                 Step::Room => self.deliver(),
-                Step::Read(Ok(len)) if len > 0 => {
+                Step::Moved(Moved::Read(Ok(len))) if len > 0 => {
+                    if !std::mem::replace(&mut has_heard, true)
+                        && let Some(speech) = other_speech(&buffer[..len])
+                    {
+                        return ConnectionError::NotMqtt(speech);
+                    }
                     self.options.observe(Observation::Received(&buffer[..len]));
                     self.machine.handle(self.clock.now(), &buffer[..len]);
                 }
-                Step::Read(end) => return end.err().or(broken).map_or(ConnectionError::Lost, io_error),
-                Step::Written(Ok(len)) => self.written(len),
+                Step::Moved(Moved::Read(end)) => {
+                    return self.end_of(&stream, end.err().or(broken), has_heard);
+                }
+                Step::Moved(Moved::Written(Ok(len))) => self.written(len),
                 // The Server may have said why before it closed: that is still to be read.
-                Step::Written(Err(error)) => broken = Some(error),
+                Step::Moved(Moved::Written(Err(error))) => broken = Some(error),
                 Step::Timeout => self.handle_timeout(),
                 Step::Command(Some(command)) => self.take_commands(command),
                 Step::Command(None) => self.disconnect(Disconnect::normal()),
                 Step::Disconnect(wish) => self.disconnect(wish),
+                Step::Answer(answer) => {
+                    if let Err(error) = self.answer(answer) {
+                        self.say_goodbye(&mut stream, &error).await;
+                        return error;
+                    }
+                }
+                Step::Reauthenticate(asker) => self.reauthenticate(asker),
             }
+        }
+    }
+
+    /// Why a stream has ended, of which `error` is known. Before CONNACK that may be the Server's way to say no.
+    fn end_of(&self, stream: &Stream, error: Option<StreamError>, has_heard: bool) -> ConnectionError {
+        let io = match error {
+            Some(StreamError::Below(failure)) => return ConnectionError::Below(failure),
+            Some(StreamError::Io(error)) => Some(Arc::new(error)),
+            None => None,
+        };
+        if !has_heard && stream.was_asked_in_vain() {
+            return ConnectionError::Below(Failure::Tls(TlsFailure::CertificateWanted));
+        }
+        match io {
+            Some(error) if has_heard => ConnectionError::Io(error),
+            None if has_heard => ConnectionError::Lost,
+            _ => ConnectionError::ClosedAtOnce(self.options.address.scheme),
         }
     }
 
@@ -195,14 +244,26 @@ impl Driver {
             && let Some(event) = self.machine.poll_event()
         {
             match event {
-                Event::Connected(connected) => self.connected(connected),
+                Event::Connected(connected) => {
+                    if let Err(error) = self.connected(connected) {
+                        return Some(self.not_authenticated(error));
+                    }
+                }
                 Event::Message(message) => {
                     self.undelivered = Some(message);
                     self.deliver();
                 }
-                Event::Auth { .. } => {
-                    self.disconnect(Disconnect::with_reason(ReasonCode::BadAuthenticationMethod));
-                    return Some(ConnectionError::AuthenticationAsked);
+                Event::Auth { reason_code: ReasonCode::ContinueAuthentication, properties } => {
+                    if !self.exchanges.challenge(properties.list().authentication_data()) {
+                        self.disconnect(Disconnect::with_reason(ReasonCode::BadAuthenticationMethod));
+                        return Some(ConnectionError::AuthenticationAsked);
+                    }
+                }
+                Event::Auth { properties, .. } => {
+                    match self.exchanges.succeed(properties.list().authentication_data()) {
+                        Ok(_) => self.exchanges.tell(Ok(())),
+                        Err(error) => return Some(self.not_authenticated(error)),
+                    }
                 }
                 Event::Closed(cause) => return Some(cause.into()),
                 answer => self.requests.take(answer, &self.options),
@@ -211,7 +272,52 @@ impl Driver {
         None
     }
 
-    fn connected(&mut self, connected: Connected) {
+    /// Answers the Server's challenge.
+    fn answer(
+        &mut self,
+        answer: Result<Option<Vec<u8>>, AuthenticationError>,
+    ) -> Result<(), ConnectionError> {
+        let data = answer.map_err(|error| self.not_authenticated(error))?;
+        let Some(authentication) = &self.options.authentication else { return Ok(()) };
+        let sent = auth_properties(authentication, data.as_deref()).and_then(|properties| {
+            self.machine.auth(self.clock.now(), ReasonCode::ContinueAuthentication, &properties.list())
+        });
+        match sent {
+            // If it is closed meanwhile, the next event tells.
+            Ok(()) | Err(RequestError::NotConnected) => Ok(()),
+            Err(error) => Err(self.not_authenticated(AuthenticationError(error.to_string()))),
+        }
+    }
+
+    /// Begins to authenticate anew. [MQTT-4.12.1-1]
+    fn reauthenticate(&mut self, asker: Asker) {
+        let begun = self.exchanges.begin(self.options.authentication.as_ref());
+        self.exchanges.wait(asker);
+        let sent = match (begun, &self.options.authentication) {
+            (Err(error), _) => Err(Error::Authentication(error)),
+            (Ok(_), None) => Err(RequestError::AuthenticationMethod.into()),
+            (Ok(data), Some(authentication)) => auth_properties(authentication, data.as_deref())
+                .and_then(|properties| {
+                    let now = self.clock.now();
+                    self.machine.auth(now, ReasonCode::ReAuthenticate, &properties.list())
+                })
+                .map_err(Error::from),
+        };
+        if let Err(error) = sent {
+            self.exchanges.tell(Err(error));
+        }
+    }
+
+    /// The Server is not to be believed, or cannot be answered: that is the end.
+    fn not_authenticated(&mut self, error: AuthenticationError) -> ConnectionError {
+        self.disconnect(Disconnect::with_reason(ReasonCode::UnspecifiedError));
+        ConnectionError::Authentication(error)
+    }
+
+    fn connected(&mut self, connected: Connected) -> Result<(), AuthenticationError> {
+        self.exchanges.succeed(connected.properties.list().authentication_data())?;
+        // Whoever asked on the connection before has what was asked for.
+        self.exchanges.tell(Ok(()));
         self.is_accepted = true;
         if let Some(client_id) = connected.properties.list().assigned_client_identifier() {
             self.options.client_id = client_id.into();
@@ -224,6 +330,7 @@ impl Driver {
             // Whoever started the Client may have given up; the handles are gone then, and that ends it.
             drop(start.send(Ok(connected)));
         }
+        Ok(())
     }
 
     /// Hands over the message that waits, if there is room. Without a receiver messages are thrown away.
@@ -255,11 +362,11 @@ impl Driver {
                 self.undelivered = None;
                 continue;
             }
-            let has_owner = !self.disconnects.is_closed();
+            let has_owner = !self.inboxes.disconnects.is_closed();
             tokio::select! {
                 // Without a receiver messages are thrown away.
                 _ = self.messages.send(message) => {}
-                Some(_) = self.disconnects.recv(), if has_owner => return true,
+                Some(_) = self.inboxes.disconnects.recv(), if has_owner => return true,
             }
         }
     }
@@ -273,7 +380,7 @@ impl Driver {
         let mut next = Some(first);
         while let Some(command) = next {
             self.requests.send(&mut self.machine, self.clock.now(), command, &self.options);
-            next = if self.takes_commands() { self.commands.try_recv().ok() } else { None };
+            next = if self.takes_commands() { self.inboxes.commands.try_recv().ok() } else { None };
         }
     }
 
@@ -305,28 +412,43 @@ impl Driver {
     }
 
     /// Writes the last packet and waits for the Server to close: what is on its way to it would be lost otherwise.
-    async fn say_goodbye(
-        &mut self,
-        reader: &mut ReadHalf<'_>,
-        writer: &mut WriteHalf<'_>,
-        error: &ConnectionError,
-    ) {
-        use ConnectionError::{AuthenticationAsked, ByClient, Server};
-        if !matches!(error, ByClient | AuthenticationAsked | Server(_)) {
+    async fn say_goodbye(&mut self, stream: &mut Stream, error: &ConnectionError) {
+        use ConnectionError::{Authentication, AuthenticationAsked, ByClient, Server};
+        if !matches!(error, ByClient | Authentication(_) | AuthenticationAsked | Server(_)) {
             return;
         }
         let farewell = async {
-            while !self.machine.poll_output().is_empty() {
-                let len = writer.write(self.machine.poll_output()).await?;
-                self.written(len);
-            }
-            writer.shutdown().await?;
+            let output = self.machine.poll_output().to_vec();
+            stream.finish(&output).await?;
+            self.written(output.len());
             let mut rest = [0; 1024];
-            while reader.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
+            while stream.read(&mut rest).await? > 0 {}
+            Ok::<(), StreamError>(())
         };
         // However it ends, the connection is over, and the reason is known.
         drop(timeout(GOODBYE_TIME_MAX, farewell).await);
+    }
+}
+
+/// Opens a stream; the files of TLS are read before the first one.
+async fn open(connector: &mut Option<Connector>, options: &Options) -> Result<Stream, ConnectError> {
+    let connector = match connector {
+        Some(connector) => connector,
+        None => {
+            let opening = ConnectOptions { time_limit: options.connect_time_max, bind: options.bind };
+            connector.insert(Connector::new(options.address.clone(), &options.tls, opening)?)
+        }
+    };
+    connector.connect().await
+}
+
+/// What a Server speaks that answers CONNECT with these bytes, if that is known and not MQTT.
+fn other_speech(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        // An alert, or the beginning of a handshake.
+        [0x15 | 0x16, 3, ..] => Some("TLS"),
+        _ if bytes.starts_with(b"HTTP/") => Some("HTTP"),
+        _ => None,
     }
 }
 
@@ -336,10 +458,6 @@ async fn wait_until(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-fn io_error(error: io::Error) -> ConnectionError {
-    ConnectionError::Io(Arc::new(error))
 }
 
 /// Bytes read at a time.

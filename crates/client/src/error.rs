@@ -3,11 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
+use dunlin_net::address::Scheme;
 use dunlin_packet::reason_code::ReasonCode;
 use dunlin_protocol::client::event::CloseCause;
 use dunlin_protocol::client::properties::Properties;
 use thiserror::Error;
 
+use crate::authentication::AuthenticationError;
+
+pub use dunlin_net::connect::ConnectError;
+pub use dunlin_net::outgoing::Failure;
+pub use dunlin_net::tls::failure::TlsFailure;
 pub use dunlin_protocol::error::{RequestError, ServerError};
 
 /// Why a request failed.
@@ -24,6 +30,9 @@ pub enum Error {
     /// sending it again might double it.
     #[error("the Server lost the Session; whether it has the message is not known")]
     SessionLost,
+    /// The Authentication Method cannot begin.
+    #[error("cannot authenticate: {0}")]
+    Authentication(AuthenticationError),
     /// The Client has ended.
     #[error("the connection has ended: {0}")]
     Ended(ConnectionError),
@@ -35,7 +44,17 @@ pub enum Error {
 pub enum ConnectionError {
     /// No stream could be opened.
     #[error("{0}")]
-    Network(Arc<dunlin_net::connect::ConnectError>),
+    Network(Arc<ConnectError>),
+    /// What lies below MQTT failed after CONNECT was sent; in TLS 1.3 that is when a Server says what is wrong with the Client's
+    /// certificate.
+    #[error("{0}")]
+    Below(Failure),
+    /// The Server closed the connection before it said a word of MQTT.
+    #[error("the Server closed the connection instead of answering CONNECT; {}", closed_hint(*.0))]
+    ClosedAtOnce(Scheme),
+    /// The Server answers CONNECT in another language.
+    #[error("the Server speaks {} at this port, not plain MQTT{}", .0, speech_hint(.0))]
+    NotMqtt(&'static str),
     /// The options make no CONNECT.
     #[error("{0}")]
     Options(RequestError),
@@ -59,7 +78,7 @@ pub enum ConnectionError {
     #[error("{0}")]
     Server(ServerError),
     /// The stream opened, but no CONNACK came: it may be no MQTT Server.
-    #[error("the Server did not answer CONNECT; check that the port is one for MQTT over TCP without TLS")]
+    #[error("the Server did not answer CONNECT; check that the port is one for what is spoken there")]
     NoConnack,
     /// The Server stopped answering.
     #[error("the Server does not answer PINGREQ any more")]
@@ -70,8 +89,11 @@ pub enum ConnectionError {
     /// Reading or writing failed.
     #[error("the connection failed: {0}")]
     Io(Arc<io::Error>),
-    /// The Server asks for extended authentication, which this library does not do yet.
-    #[error("the Server asks for extended authentication, which is not supported")]
+    /// The Authentication Method does not go on: the Server has not proved who it is, for instance.
+    #[error("authentication failed: {0}")]
+    Authentication(AuthenticationError),
+    /// The Server asks for enhanced authentication, and the options have no Authentication Method that has begun.
+    #[error("the Server asks to continue an authentication that has not begun")]
     AuthenticationAsked,
     /// The owner ended it.
     #[error("disconnected")]
@@ -83,7 +105,14 @@ impl ConnectionError {
     #[must_use]
     pub fn is_worth_retrying(&self) -> bool {
         match self {
-            Self::Network(_) | Self::Lost | Self::Io(_) | Self::NoConnack | Self::NoPingresp => true,
+            Self::Network(_)
+            | Self::Below(_)
+            | Self::ClosedAtOnce(_)
+            | Self::NotMqtt(_)
+            | Self::Lost
+            | Self::Io(_)
+            | Self::NoConnack
+            | Self::NoPingresp => true,
             Self::Refused { reason_code, .. } => matches!(
                 reason_code,
                 ReasonCode::ServerUnavailable
@@ -97,7 +126,11 @@ impl ConnectionError {
                 reason_code,
                 ReasonCode::SessionTakenOver | ReasonCode::UseAnotherServer | ReasonCode::ServerMoved
             ),
-            Self::Server(_) | Self::Options(_) | Self::AuthenticationAsked | Self::ByClient => false,
+            Self::Server(_)
+            | Self::Options(_)
+            | Self::Authentication(_)
+            | Self::AuthenticationAsked
+            | Self::ByClient => false,
         }
     }
 }
@@ -128,4 +161,22 @@ fn reason_of(properties: &Properties) -> Option<String> {
 
 fn explained(reason: &Option<String>) -> String {
     reason.as_ref().map_or(String::new(), |reason| format!(" ({reason:?})"))
+}
+
+fn closed_hint(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Mqtt => "a port for TLS or WebSocket does so: use mqtts:// or ws://",
+        Scheme::Mqtts => {
+            "its log may say why, for instance a certificate of this Client that it does not accept"
+        }
+        Scheme::Ws | Scheme::Wss | Scheme::Unix => "its log may say why",
+    }
+}
+
+fn speech_hint(speech: &str) -> &'static str {
+    match speech {
+        "TLS" => "; use mqtts://, or wss:// for WebSocket",
+        "HTTP" => "; for MQTT over WebSocket use ws://",
+        _ => "",
+    }
 }

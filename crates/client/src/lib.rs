@@ -21,14 +21,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod authentication;
 pub mod blocking;
 pub mod client;
 pub mod error;
 pub mod messages;
 pub mod options;
+pub mod scram;
 
 mod clock;
 mod command;
 mod driver;
+mod exchange;
 mod reconnect;
 mod requests;

@@ -5,14 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_net::address::{Address, AddressError};
 use dunlin_packet::connect::{Connect, Will};
+use dunlin_packet::packet_type::PacketType;
+use dunlin_packet::property::identifier::PropertyPlace;
+use dunlin_packet::property::value::Property;
 use dunlin_packet::subscribe::SubscriptionRequest;
 use dunlin_packet::topic::name::TopicName;
 use dunlin_protocol::error::RequestError;
 
+use crate::authentication::Authentication;
 use crate::error::ConnectionError;
 
+pub use dunlin_net::address::{Address, AddressError, Scheme};
+pub use dunlin_net::tls::client::ClientTls;
+pub use dunlin_net::tls::files::KeyFiles;
 pub use dunlin_packet::qos::QoS;
 pub use dunlin_packet::subscribe::{RetainHandling, SubscriptionOptions};
 pub use dunlin_packet::version::ProtocolVersion;
@@ -22,8 +28,10 @@ pub use dunlin_protocol::client::properties::Properties;
 /// Everything a [`Client`](crate::client::Client) needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Host and port of the Server.
+    /// Host and port of the Server, and whether TLS, WebSocket or a socket file is the way there.
     pub address: Address,
+    /// Whom to believe in TLS, and the Client's own certificate. By default the CAs of the system, and none.
+    pub tls: ClientTls,
     /// 5.0 by default.
     pub version: ProtocolVersion,
     /// Empty by default: the Server chooses one, and in version 5.0 it is kept for reconnects.
@@ -38,6 +46,8 @@ pub struct Options {
     pub user_name: Option<String>,
     /// Password; any bytes.
     pub password: Option<Vec<u8>>,
+    /// How to prove who the Client is, beyond User Name and Password (4.12); needs version 5.0.
+    pub authentication: Option<Authentication>,
     /// Published by the Server when the connection ends without DISCONNECT; its properties are Will Properties.
     pub will: Option<Message>,
     /// Properties of CONNECT.
@@ -93,6 +103,11 @@ pub enum Observation<'a> {
     Sent(&'a [u8]),
     /// These bytes were read from the Server.
     Received(&'a [u8]),
+    /// A stream is open; CONNECT comes next.
+    Opened {
+        /// If TLS is spoken, its version, such as `TLSv1_3`, and whether secrets of an earlier connection were used.
+        tls: Option<(&'static str, bool)>,
+    },
     /// The Server has accepted a connection.
     Connected {
         /// It goes on with the Session.
@@ -118,25 +133,30 @@ impl Options {
     /// Options for the Server at `host` and `port`.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self::from_address(Address::new(host, port))
+        Self::at(Address::new(host, port))
     }
 
-    /// Options for `host`, `host:port` or `mqtt://user:password@host:port?client_id=...`.
+    /// Options for `host`, `host:port` or `mqtt://user:password@host:port?client_id=...`; the scheme may also be `mqtts`, `ws`, `wss`
+    /// or, with a path behind it, `unix`.
     ///
     /// # Errors
     /// Each [`AddressError`].
     pub fn parse(address: &str) -> Result<Self, AddressError> {
-        Address::parse(address).map(Self::from_address)
+        Address::parse(address).map(Self::at)
     }
 
-    fn from_address(mut address: Address) -> Self {
+    /// Options for the Server at `address`, as whom it says.
+    #[must_use]
+    pub fn at(mut address: Address) -> Self {
         Self {
             version: ProtocolVersion::V5_0,
             client_id: address.client_id.take().unwrap_or_default(),
             clean_start: true,
+            tls: ClientTls::default(),
             keep_alive_s: 60,
             user_name: address.user_name.take(),
             password: address.password.take(),
+            authentication: None,
             will: None,
             properties: Properties::EMPTY,
             topic_aliases_max: 16,
@@ -149,9 +169,22 @@ impl Options {
         }
     }
 
+    /// The properties of CONNECT, with the first Authentication Data.
+    pub(crate) fn connect_properties(&self, data: Option<&[u8]>) -> Result<Properties, RequestError> {
+        let Some(Authentication(method)) = &self.authentication else { return Ok(self.properties.clone()) };
+        let list = self.properties.list();
+        let own = [Property::AuthenticationMethod(method.name())];
+        let items: Vec<_> = list.iter().chain(own).chain(data.map(Property::AuthenticationData)).collect();
+        Ok(Properties::new(PropertyPlace::Packet(PacketType::Connect), &items)?)
+    }
+
     /// The CONNECT packet; a reconnect asks for the Session it had.
-    pub(crate) fn connect_packet(&self, is_reconnect: bool) -> Result<Connect<'_>, RequestError> {
-        let properties = self.properties.list();
+    pub(crate) fn connect_packet<'a>(
+        &'a self,
+        is_reconnect: bool,
+        properties: &'a Properties,
+    ) -> Result<Connect<'a>, RequestError> {
+        let properties = properties.list();
         let keeps_session = properties.session_expiry_interval_s().is_some_and(|s| s > 0);
         Ok(Connect {
             version: self.version,
@@ -207,17 +240,17 @@ impl fmt::Debug for Observer {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_packet::packet::PacketType;
-    use dunlin_packet::property::identifier::PropertyPlace;
-    use dunlin_packet::property::list::Property;
-
     use super::*;
+
+    fn asks_for_a_new_session(options: &Options, is_reconnect: bool) -> bool {
+        options.connect_packet(is_reconnect, &options.properties).unwrap().clean_start
+    }
 
     #[test]
     fn a_url_fills_in_who_the_client_is() {
         let options = Options::parse("mqtt://me:secret@host:1884?client_id=mine").unwrap();
         assert_eq!((options.address.host.as_str(), options.address.port), ("host", 1884));
-        let connect = options.connect_packet(false).unwrap();
+        let connect = options.connect_packet(false, &options.properties).unwrap();
         assert_eq!(
             (connect.client_id, connect.user_name, connect.password),
             ("mine", Some("me"), Some(&b"secret"[..]))
@@ -228,22 +261,25 @@ mod tests {
     #[test]
     fn only_a_session_that_outlives_the_connection_is_asked_for_again() {
         let mut options = Options::new("host", 1883);
-        assert!(options.connect_packet(false).unwrap().clean_start);
-        assert!(options.connect_packet(true).unwrap().clean_start);
+        assert!(asks_for_a_new_session(&options, false));
+        assert!(asks_for_a_new_session(&options, true));
         let place = PropertyPlace::Packet(PacketType::Connect);
         options.properties = Properties::new(place, &[Property::SessionExpiryInterval(60)]).unwrap();
-        assert!(options.connect_packet(false).unwrap().clean_start);
-        assert!(!options.connect_packet(true).unwrap().clean_start);
+        assert!(asks_for_a_new_session(&options, false));
+        assert!(!asks_for_a_new_session(&options, true));
         options.version = ProtocolVersion::V3_1_1;
         options.properties = Properties::EMPTY;
         options.clean_start = false;
-        assert!(!options.connect_packet(true).unwrap().clean_start);
+        assert!(!asks_for_a_new_session(&options, true));
     }
 
     #[test]
     fn a_will_needs_a_topic_name() {
         let mut options = Options::new("host", 1883);
         options.will = Some(Message::new("a/+", QoS::AtMostOnce, "x"));
-        assert!(matches!(options.connect_packet(false), Err(RequestError::InvalidTopicName(_))));
+        assert!(matches!(
+            options.connect_packet(false, &options.properties),
+            Err(RequestError::InvalidTopicName(_))
+        ));
     }
 }

@@ -162,6 +162,32 @@ async fn the_first_connection_is_tried_once_and_says_what_the_server_said() {
 }
 
 #[tokio::test]
+async fn whoever_answers_connect_in_another_language_or_not_at_all_is_told() {
+    for (answer, words) in [
+        (
+            &b"\x15\x03\x01\x00\x02\x02\x0A"[..],
+            "the Server speaks TLS at this port, not plain MQTT; use mqtts://",
+        ),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the Server speaks HTTP at this port, not plain MQTT; for MQTT over",
+        ),
+        (b"", "the Server closed the connection instead of answering CONNECT; a port for TLS or WebSocket"),
+    ] {
+        let server = Server::new().await;
+        let script = async {
+            let mut peer = server.listen().await;
+            peer.expect("CONNECT ").await;
+            peer.say(answer).await;
+            peer.close().await;
+        };
+        let (connected, ()) = tokio::join!(Client::connect(server.options()), script);
+        let error = connected.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_taken_over_is_not_fought_for() {
     let server = Server::new().await;
     let mut options = server.options();

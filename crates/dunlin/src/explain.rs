@@ -1,174 +1,121 @@
-//! `dunlin explain`: what the rules in the files say, and which of them, without a Server.
+//! `dunlin explain`: asks the running Server, or the rules in files where none runs.
 
-use std::{
-    io::{self, Write},
-    net::IpAddr,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{Args, Subcommand, value_parser};
-use dunlin_server::{
-    config::{
-        environment::Environment,
-        load::{Flags, load},
-    },
-    rights::{Asker, Explanation, Wish, explain},
-};
-use serde_json::json;
+use dunlin_cli::commands::explain::{Asked, args::ExplainArgs, ask, fail};
 
-/// Says whether the rules allow something, and which of them decides
-///
-/// It reads the configuration and the file of rules that it names. The exit code is 0 if it is allowed, 1 if it is denied, and 2 if
-/// nobody can say.
-#[derive(Debug, Args)]
-pub(crate) struct Explain {
-    #[command(subcommand)]
-    action: Action,
+/// Answers and returns the exit code of the process.
+pub(crate) fn run(args: &ExplainArgs) -> ExitCode {
+    let asker = args.asker();
+    let code = if asker.config.is_some() {
+        from_files(args)
+    } else {
+        match ask(args) {
+            Asked::Answered(code) => code,
+            Asked::NoServer(why) if asker.socket.is_some() || asker.data_dir.is_some() => fail(&why),
+            Asked::NoServer(why) => without_server(args, &why),
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Whether a Client may publish
-    Publish {
-        #[command(flatten)]
-        who: Who,
-
-        /// Topic Name
-        #[arg(short, long, value_name = "TOPIC")]
-        topic: String,
-
-        /// QoS of the message
-        #[arg(short, long, value_name = "N", default_value = "0", value_parser = value_parser!(u8).range(0..=2))]
-        qos: u8,
-
-        /// A message with RETAIN
-        #[arg(short, long)]
-        retain: bool,
-    },
-    /// Whether a Client may subscribe
-    Subscribe {
-        #[command(flatten)]
-        who: Who,
-
-        /// Topic Filter
-        #[arg(short, long, value_name = "FILTER")]
-        topic: String,
-
-        /// QoS that is asked for
-        #[arg(short, long, value_name = "N", default_value = "0", value_parser = value_parser!(u8).range(0..=2))]
-        qos: u8,
-    },
-    /// Whether a Client gets a message that one of its Subscriptions matches
-    Receive {
-        #[command(flatten)]
-        who: Who,
-
-        /// Topic Name
-        #[arg(short, long, value_name = "TOPIC")]
-        topic: String,
-    },
+#[cfg(not(feature = "server"))]
+fn without_server(_: &ExplainArgs, why: &str) -> i32 {
+    fail(why)
 }
 
-/// Whose right it is.
-#[derive(Debug, Args)]
-struct Who {
-    /// Configuration file, in TOML
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-
-    /// Client Identifier
-    #[arg(long, value_name = "ID")]
-    client: String,
-
-    /// User name; without it a Client that has proved none
-    #[arg(short, long, value_name = "NAME")]
-    user: Option<String>,
-
-    /// Group of the user; may be given several times
-    #[arg(long, value_name = "NAME")]
-    group: Vec<String>,
-
-    /// Address of the Client
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    address: IpAddr,
-
-    /// For programs, as JSON
-    #[arg(long)]
-    json: bool,
+#[cfg(not(feature = "server"))]
+fn from_files(_: &ExplainArgs) -> i32 {
+    fail("this program was built without the Server: it cannot read its files")
 }
 
-impl Explain {
-    /// Tells it on the screen.
-    pub(crate) fn run(&self) -> ExitCode {
-        match self.explain() {
-            Ok(explanation) => {
-                let is_written = self.show(&explanation, &mut io::stdout().lock()).is_ok();
-                ExitCode::from(if explanation.is_allowed && is_written { 0 } else { 1 })
-            }
-            Err(error) => {
-                eprintln!("dunlin: {error}");
-                ExitCode::from(2)
-            }
+#[cfg(feature = "server")]
+use self::files::{from_files, without_server};
+
+/// Without a Server: what the rules in the files say.
+#[cfg(feature = "server")]
+mod files {
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        path::{Path, PathBuf},
+    };
+
+    use dunlin_cli::commands::explain::{
+        FromFiles,
+        args::{Action, ExplainArgs},
+        fail, tell, warn,
+    };
+    use dunlin_server::{
+        config::{
+            environment::Environment,
+            load::{Flags, load},
+            model::{Config, ListenerConfig},
+        },
+        rights::{Asker, Explanation, Wish, explain},
+    };
+
+    /// Where a service has its configuration.
+    const USUAL_CONFIG: &str = "/etc/dunlin/dunlin.toml";
+
+    /// Nobody answers: says so and asks the usual file, if there is one.
+    pub(super) fn without_server(args: &ExplainArgs, why: &str) -> i32 {
+        if !Path::new(USUAL_CONFIG).exists() {
+            return fail(&format!("{why}; or --config FILE asks the rules in files"));
+        }
+        warn(&format!("{why}; {USUAL_CONFIG} is asked instead"));
+        answer(args, PathBuf::from(USUAL_CONFIG))
+    }
+
+    /// Asks the file that `--config` names.
+    pub(super) fn from_files(args: &ExplainArgs) -> i32 {
+        answer(args, args.asker().config.clone().unwrap_or_default())
+    }
+
+    fn answer(args: &ExplainArgs, file: PathBuf) -> i32 {
+        match find(args, file) {
+            Ok(found) => tell(args, &found),
+            Err(error) => fail(&error.to_string()),
         }
     }
 
-    fn parts(&self) -> (&Who, Wish<'_>) {
-        match &self.action {
-            Action::Publish { who, topic, qos, retain } => {
-                (who, Wish::Publish { topic, qos: *qos, retain: *retain })
+    fn find(args: &ExplainArgs, file: PathBuf) -> Result<FromFiles, Box<dyn std::error::Error>> {
+        let wish = match &args.action {
+            Action::Publish { topic, qos, retain, .. } => Wish::Publish { topic, qos: *qos, retain: *retain },
+            Action::Subscribe { filter, qos, .. } => Wish::Subscribe { filter, qos: *qos },
+            Action::Receive { topic, .. } => Wish::Receive { topic },
+            Action::Missing { .. } => {
+                return Err("only a running Server knows why a message is missing".into());
             }
-            Action::Subscribe { who, topic, qos } => (who, Wish::Subscribe { filter: topic, qos: *qos }),
-            Action::Receive { who, topic } => (who, Wish::Receive { topic }),
-        }
-    }
-
-    fn explain(&self) -> Result<Explanation, Box<dyn std::error::Error>> {
-        let (who, wish) = self.parts();
+        };
         let environment = Environment::of_process();
-        let config = load(&Flags { config: Some(who.config.clone()), environment, ..Flags::default() })?;
+        let config = load(&Flags { config: Some(file), environment, ..Flags::default() })?;
+        let said = args.asker();
         let asker = Asker {
-            client_id: who.client.clone(),
-            user_name: who.user.clone(),
-            groups: who.group.clone(),
-            address: who.address,
+            client_id: said.client.clone(),
+            user_name: said.user.clone(),
+            groups: said.group.clone(),
+            address: said.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         };
-        Ok(explain(&config.rights, &asker, wish)?)
+        let Explanation { is_allowed, rule, reason } = explain(&config.rights, &asker, wish)?;
+        let doors = config.listeners.iter().map(|listener| door(listener, &config)).collect();
+        Ok(FromFiles { is_allowed, rule, reason, doors })
     }
 
-    fn show(&self, explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
-        let (who, wish) = self.parts();
-        let Explanation { is_allowed, rule, reason } = explanation;
-        let (action, topic) = match wish {
-            Wish::Publish { topic, .. } => ("publish", topic),
-            Wish::Subscribe { filter, .. } => ("subscribe", filter),
-            Wish::Receive { topic } => ("receive", topic),
+    /// A listener, and who is asked there.
+    fn door(listener: &ListenerConfig, config: &Config) -> String {
+        let all = || config.auths.iter().map(|auth| auth.name.clone()).collect();
+        let providers: Vec<String> = listener.auth.clone().unwrap_or_else(all);
+        let place = match &listener.path {
+            Some(path) => path.display().to_string(),
+            None => format!("{} port {}", listener.bind, listener.port),
         };
-        if who.json {
-            let mut object = json!({
-                "action": action, "allowed": is_allowed, "client_id": who.client, "user": who.user,
-                "address": who.address.to_string(), "topic": topic, "reason": reason,
-                "rule": rule.as_ref().map(|(file, line)| json!({ "file": file, "line": line })),
-            });
-            match wish {
-                Wish::Publish { qos, retain, .. } => {
-                    (object["qos"], object["retain"]) = (qos.into(), retain.into());
-                }
-                Wish::Subscribe { qos, .. } => object["qos"] = qos.into(),
-                Wish::Receive { .. } => {}
-            }
-            return writeln!(out, "{object}");
-        }
-        let verdict = if *is_allowed { "allowed" } else { "denied" };
-        let user = who.user.as_ref().map_or("no user name".to_owned(), |user| format!("user {user:?}"));
-        let words = match wish {
-            Wish::Publish { qos, retain, .. } => {
-                format!("publish to {topic:?} with QoS {qos}{}", if retain { " and RETAIN" } else { "" })
-            }
-            Wish::Subscribe { qos, .. } => format!("subscribe to {topic:?} with QoS {qos}"),
-            Wish::Receive { .. } => format!("receive from {topic:?}"),
+        let allows_anonymous = listener.allow_anonymous.unwrap_or(providers.is_empty());
+        let asked = match (providers.is_empty(), allows_anonymous) {
+            (true, true) => "nobody is asked who they are".to_owned(),
+            (true, false) => "nobody is let in".to_owned(),
+            (false, true) => format!("asks {}; anonymous Clients are let in", providers.join(", ")),
+            (false, false) => format!("asks {}", providers.join(", ")),
         };
-        writeln!(out, "{verdict}: {words}, Client {:?}, {user}, {}", who.client, who.address)?;
-        writeln!(out, "  {reason}")
+        format!("{} at {place}: {asked}", listener.name)
     }
 }

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "server")]
 mod config;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod explain;
 #[cfg(feature = "server")]
 mod serve;
@@ -31,8 +31,8 @@ enum Command {
     Store(store::Store),
     #[cfg(feature = "bench")]
     Bench(Box<dunlin_bench::command::BenchArgs>),
-    #[cfg(feature = "server")]
-    Explain(explain::Explain),
+    #[cfg(feature = "cli")]
+    Explain(Box<dunlin_cli::commands::explain::args::ExplainArgs>),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Tool(dunlin_cli::commands::Command),
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
         Command::Store(arguments) => arguments.run(),
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => ExitCode::from(u8::try_from(arguments.run()).unwrap_or(1)),
-        #[cfg(feature = "server")]
-        Command::Explain(arguments) => arguments.run(),
+        #[cfg(feature = "cli")]
+        Command::Explain(arguments) => explain::run(&arguments),
         #[cfg(feature = "cli")]
         Command::Tool(tool) => ExitCode::from(u8::try_from(tool.run()).unwrap_or(1)),
     }

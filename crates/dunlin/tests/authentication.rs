@@ -13,6 +13,12 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use dunlin_client::{
+    authentication::Authentication,
+    blocking::Client,
+    options::{Message, Options as ClientOptions, QoS},
+    scram::Scram,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use support::{
@@ -254,6 +260,45 @@ fn scram_is_played_by_a_client_of_others_and_again_while_it_is_connected() {
     assert_eq!(play("bob", "pencil"), [format!("refused {NOT_AUTHORIZED}")]);
     // A Client that knows nothing of it sends the same password as it is.
     assert_eq!(login(&server, Some(("ann", "pencil"))), 0);
+}
+
+#[test]
+fn scram_is_played_by_our_tools_and_again_by_our_library() {
+    let room = Room::new();
+    room.passwd("-c -b --scram @users ann pencil").assert_success();
+    let server = Server::configured(&format!(
+        "[[auth]]\nkind = \"scram\"\nfile = \"{}\"\n",
+        room.path("users").display()
+    ));
+    let play = |more: &str| {
+        let arguments = format!(
+            "pub -h 127.0.0.1 -p {} -V mqttv5 -q 1 -t a -m b -D connect authentication-method {more}",
+            server.port()
+        );
+        dunlin(&arguments.split(' ').collect::<Vec<_>>()).await_exit()
+    };
+    let said = play("SCRAM-SHA-256 -u ann -P pencil -d").assert_success().text();
+    assert!(said.contains("sending AUTH") && !said.contains("pencil"), "{said}");
+    play("SCRAM-SHA-256 -u ann -P pen").assert_code(NOT_AUTHORIZED);
+    play("SCRAM-SHA-256 -u bob -P pencil").assert_code(NOT_AUTHORIZED);
+    for (more, words) in [
+        ("SCRAM-SHA-1 -u ann -P pencil", "only SCRAM-SHA-256"),
+        ("SCRAM-SHA-256 -u ann", "needs a user name and a password"),
+    ] {
+        let said = play(more).assert_code(1).errors();
+        assert!(said.contains(words), "{said}");
+    }
+
+    let mut options = ClientOptions::new("127.0.0.1", server.address().port());
+    options.authentication = Some(Authentication::new(Scram::new("ann", "pencil")));
+    let client = Client::connect(options.clone()).expect("ann is known");
+    for _ in 0..3 {
+        client.reauthenticate().expect("ann still knows the password");
+        client.publish(Message::new("a", QoS::AtLeastOnce, "b")).expect("the connection goes on");
+    }
+    client.disconnect();
+    options.authentication = None;
+    assert!(Client::connect(options).is_err());
 }
 
 /// A token of HS256 that ends so many seconds from now.

@@ -3,6 +3,8 @@
 #[path = "bench/relay.rs"]
 mod relay;
 mod support;
+#[path = "bench/transports.rs"]
+mod transports;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},

@@ -7,6 +7,8 @@ mod support;
 mod any;
 #[path = "doors/authority.rs"]
 mod authority;
+#[path = "doors/cert.rs"]
+mod cert;
 #[path = "doors/certificates.rs"]
 mod certificates;
 #[path = "doors/crowd.rs"]
@@ -21,6 +23,8 @@ mod scenarios;
 mod socket_files;
 #[path = "doors/tls.rs"]
 mod tls;
+#[path = "doors/tools.rs"]
+mod tools;
 #[path = "doors/websocket.rs"]
 mod websocket;
 #[path = "doors/world.rs"]

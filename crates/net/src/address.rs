@@ -6,15 +6,17 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A Server reached by TCP, and what a URL may say about the Client that goes there.
+/// A Server, how it is reached, and what a URL may say about the Client that goes there.
 ///
-/// The text form is `[mqtt://[user[:password]@]]host[:port][/path][?client_id=...]`; `tcp://` is the same as
-/// `mqtt://`. User, password and the values behind `?` may hold percent escapes.
+/// The text form is `[scheme://[user[:password]@]]host[:port][/path][?client_id=...]`, for a socket file
+/// `unix://[user[:password]@]/path[?client_id=...]`. User, password and the values behind `?` may hold percent escapes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    /// A name, an IPv4 or an IPv6 address, the last without brackets; never empty.
+    /// What is spoken there.
+    pub scheme: Scheme,
+    /// A name, an IPv4 or an IPv6 address, the last without brackets; of a socket file its path. Never empty.
     pub host: String,
-    /// The TCP port, [`DEFAULT_PORT`] if none was given.
+    /// The TCP port, [`Scheme::default_port`] if none was given; 0 with a socket file.
     pub port: u16,
     /// User Name, percent escapes undone.
     pub user_name: Option<String>,
@@ -22,25 +24,50 @@ pub struct Address {
     pub password: Option<Vec<u8>>,
     /// The Client Identifier of `?client_id=`, percent escapes undone.
     pub client_id: Option<String>,
-    /// What follows the first slash, taken literally; nothing if that is empty. Some tools put a topic here.
+    /// What follows the first slash, taken literally; nothing if that is empty. With WebSocket it is the path of the HTTP request;
+    /// else it means nothing to a Server, and some tools put a topic here.
     pub path: Option<String>,
+}
+
+/// What is spoken at an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scheme {
+    /// MQTT over TCP: `mqtt://`, or `tcp://`.
+    #[default]
+    Mqtt,
+    /// MQTT in TLS: `mqtts://`, or `ssl://`, `tls://`.
+    Mqtts,
+    /// MQTT in WebSocket: `ws://`.
+    Ws,
+    /// MQTT in WebSocket in TLS: `wss://`.
+    Wss,
+    /// MQTT over a socket file: `unix://`.
+    Unix,
 }
 
 /// The port IANA gave to MQTT over TCP.
 pub const DEFAULT_PORT: u16 = 1883;
 
+/// The path of the HTTP request of a WebSocket, if none was given; the slash in front is not part of it.
+pub const DEFAULT_WEBSOCKET_PATH: &str = "mqtt";
+
 /// A text that is no address of a Server.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum AddressError {
     /// A scheme nobody uses for MQTT.
-    #[error("unknown scheme `{0}://`; write mqtt://host:port or host:port")]
+    #[error(
+        "unknown scheme `{0}://`; write mqtt://, mqtts://, ws:// or wss:// and host:port, or unix:// and a path"
+    )]
     UnknownScheme(String),
-    /// A scheme for TLS, WebSocket, QUIC or local sockets.
-    #[error("`{0}://` is not in this build, which speaks MQTT over plain TCP only; write mqtt://host:port")]
+    /// QUIC.
+    #[error("`{0}://` is not in this build; write mqtts://host:port")]
     NotInThisBuild(String),
     /// Nothing where the host should be.
     #[error("there is no host in `{0}`; write host:port or mqtt://host:port")]
     NoHost(String),
+    /// A socket file without an absolute path.
+    #[error("there is no absolute path in `{0}`; write unix:///path")]
+    NoSocketPath(String),
     /// `[` without `]`, or something else than a port after it.
     #[error("the IPv6 address in `{0}` is not closed; write [address]:port")]
     Brackets(String),
@@ -55,11 +82,84 @@ pub enum AddressError {
     UnknownParameter(String),
 }
 
+impl Scheme {
+    /// The port that is meant if none is given: 1883, 8883 with TLS, 8083 with WebSocket, 8084 with both.
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Mqtt => DEFAULT_PORT,
+            Self::Mqtts => 8883,
+            Self::Ws => 8083,
+            Self::Wss => 8084,
+            Self::Unix => 0,
+        }
+    }
+
+    /// As it is written in a URL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Mqtts => "mqtts",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Unix => "unix",
+        }
+    }
+
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn has_tls(self) -> bool {
+        matches!(self, Self::Mqtts | Self::Wss)
+    }
+
+    /// Whether WebSocket is spoken.
+    #[must_use]
+    pub fn has_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// The protocol that is named within TLS (ALPN).
+    #[must_use]
+    pub fn protocol(self) -> &'static str {
+        if self.has_websocket() { "http/1.1" } else { "mqtt" }
+    }
+
+    /// The same with TLS; of a socket file itself.
+    #[must_use]
+    pub fn with_tls(self) -> Self {
+        match self {
+            Self::Mqtt => Self::Mqtts,
+            Self::Ws => Self::Wss,
+            other => other,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, AddressError> {
+        match text.to_ascii_lowercase().as_str() {
+            "mqtt" | "tcp" => Ok(Self::Mqtt),
+            "mqtts" | "ssl" | "tls" => Ok(Self::Mqtts),
+            "ws" => Ok(Self::Ws),
+            "wss" => Ok(Self::Wss),
+            "unix" => Ok(Self::Unix),
+            "quic" => Err(AddressError::NotInThisBuild(text.into())),
+            _ => Err(AddressError::UnknownScheme(text.into())),
+        }
+    }
+}
+
 impl Address {
-    /// The Server at `host` and `port`.
+    /// The Server at `host` and `port`, which speaks MQTT over TCP.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, user_name: None, password: None, client_id: None, path: None }
+        Self::with_scheme(Scheme::Mqtt, host, port)
+    }
+
+    /// The Server at `host` and `port`, or with [`Scheme::Unix`] at the path `host`.
+    #[must_use]
+    pub fn with_scheme(scheme: Scheme, host: impl Into<String>, port: u16) -> Self {
+        let (host, path) = (host.into(), None);
+        Self { scheme, host, port, user_name: None, password: None, client_id: None, path }
     }
 
     /// Reads an address.
@@ -67,12 +167,9 @@ impl Address {
     /// # Errors
     /// Each [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) => {
-                check_scheme(scheme)?;
-                rest
-            }
-            None => text,
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Scheme::parse(scheme)?, rest),
+            None => (Scheme::Mqtt, text),
         };
         let (authority, tail) = match rest.find(['/', '?']) {
             Some(end) => rest.split_at(end),
@@ -82,16 +179,41 @@ impl Address {
             Some((credentials, server)) => (Some(credentials), server),
             None => (None, authority),
         };
-        let (host, port) = split_port(server)?;
-        if host.is_empty() {
-            return Err(AddressError::NoHost(without_password(text)));
-        }
-        let mut address = Self::new(host, port);
+        let mut address = match scheme {
+            Scheme::Unix => Self::with_scheme(scheme, "", 0),
+            _ => {
+                let (host, port) = split_port(server, scheme.default_port())?;
+                Self::with_scheme(scheme, host, port)
+            }
+        };
         if let Some(credentials) = credentials {
             address.set_credentials(credentials)?;
         }
         address.set_tail(tail)?;
+        if scheme == Scheme::Unix {
+            let path = address.path.take().filter(|_| server.is_empty());
+            let path = path.ok_or_else(|| AddressError::NoSocketPath(without_password(text)))?;
+            address.host = format!("/{path}");
+        } else if address.host.is_empty() {
+            return Err(AddressError::NoHost(without_password(text)));
+        }
         Ok(address)
+    }
+
+    /// The path of the HTTP request of a WebSocket, with its slash.
+    #[must_use]
+    pub fn websocket_path(&self) -> String {
+        format!("/{}", self.path.as_deref().unwrap_or(DEFAULT_WEBSOCKET_PATH))
+    }
+
+    /// `host:port`, with brackets around an IPv6 address, as HTTP wants it.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     fn set_credentials(&mut self, credentials: &str) -> Result<(), AddressError> {
@@ -133,13 +255,16 @@ impl FromStr for Address {
     }
 }
 
-/// `host:port`, with brackets around an IPv6 address, and never the password.
+/// `host:port`, with the scheme in front unless that is `mqtt`, and never the password.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match self.scheme {
+            Scheme::Mqtt => f.write_str(&self.authority()),
+            Scheme::Mqtts => write!(f, "mqtts://{}", self.authority()),
+            Scheme::Ws | Scheme::Wss => {
+                write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.websocket_path())
+            }
+            Scheme::Unix => write!(f, "unix://{}", self.host),
         }
     }
 }
@@ -156,31 +281,21 @@ impl fmt::Debug for Address {
     }
 }
 
-fn check_scheme(scheme: &str) -> Result<(), AddressError> {
-    match scheme.to_ascii_lowercase().as_str() {
-        "mqtt" | "tcp" => Ok(()),
-        "mqtts" | "ssl" | "tls" | "ws" | "wss" | "unix" | "quic" => {
-            Err(AddressError::NotInThisBuild(scheme.into()))
-        }
-        _ => Err(AddressError::UnknownScheme(scheme.into())),
-    }
-}
-
 /// Splits `host`, `host:port`, `[address]`, `[address]:port` and a bare IPv6 address.
-fn split_port(server: &str) -> Result<(&str, u16), AddressError> {
+fn split_port(server: &str, default_port: u16) -> Result<(&str, u16), AddressError> {
     if let Some(inner) = server.strip_prefix('[') {
         let Some((host, after)) = inner.split_once(']') else {
             return Err(AddressError::Brackets(server.into()));
         };
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, parse_port(port)?)),
-            None if after.is_empty() => Ok((host, DEFAULT_PORT)),
+            None if after.is_empty() => Ok((host, default_port)),
             None => Err(AddressError::Brackets(server.into())),
         };
     }
     match server.split_once(':') {
         Some((host, port)) if !port.contains(':') => Ok((host, parse_port(port)?)),
-        _ => Ok((server, DEFAULT_PORT)),
+        _ => Ok((server, default_port)),
     }
 }
 
@@ -244,6 +359,12 @@ mod tests {
             ("MQTT://broker:1885/", "broker", 1885),
             ("tcp://broker:65535", "broker", 65535),
             ("mqtt://[::1]:1884/a", "::1", 1884),
+            ("mqtts://broker", "broker", 8883),
+            ("ssl://[::1]", "::1", 8883),
+            ("tls://broker:1", "broker", 1),
+            ("ws://broker", "broker", 8083),
+            ("wss://broker/mqtt", "broker", 8084),
+            ("unix:///run/dunlin/mqtt.sock", "/run/dunlin/mqtt.sock", 0),
         ] {
             assert_eq!(server(text), (host.into(), port), "{text}");
         }
@@ -264,12 +385,30 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_as_it_is_written() {
+        for (text, shown) in [
+            ("tcp://host", "host:1883"),
+            ("SSL://u:p@host/topic", "mqtts://host:8883"),
+            ("ws://[::1]", "ws://[::1]:8083/mqtt"),
+            ("wss://host:443/deep/path?client_id=x", "wss://host:443/deep/path"),
+            ("unix://u:p@/run/mqtt?client_id=x", "unix:///run/mqtt"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), shown, "{text}");
+        }
+        let address = Address::parse("unix://u:p@/run/mqtt?client_id=x").unwrap();
+        assert_eq!((address.user_name.as_deref(), address.client_id.as_deref()), (Some("u"), Some("x")));
+    }
+
+    #[test]
     fn errors_say_what_is_wrong_and_hide_the_password() {
-        use AddressError::{Brackets, Escape, NoHost, NotInThisBuild, Port, UnknownParameter, UnknownScheme};
+        use AddressError::{
+            Brackets, Escape, NoHost, NoSocketPath, NotInThisBuild, Port, UnknownParameter, UnknownScheme,
+        };
         for (text, error) in [
             ("http://host", UnknownScheme("http".into())),
-            ("mqtts://host", NotInThisBuild("mqtts".into())),
-            ("ws://host/mqtt", NotInThisBuild("ws".into())),
+            ("quic://host", NotInThisBuild("quic".into())),
+            ("unix://run/mqtt", NoSocketPath("unix://run/mqtt".into())),
+            ("unix://", NoSocketPath("unix://".into())),
             ("", NoHost("".into())),
             ("mqtt://u:secret@:1883", NoHost("mqtt://...@:1883".into())),
             ("[::1", Brackets("[::1".into())),

@@ -1,21 +1,46 @@
-//! Opening a TCP stream to a Server (4.2).
+//! Opening a stream to a Server (4.2): the socket, and what lies between it and MQTT.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
+
+use crate::address::{Address, Scheme};
+use crate::outgoing::{Failure, Outgoing};
+use crate::stream::{Socket, Stream, StreamError};
+use crate::tls::client::{ClientTls, ClientTlsError, LoadedClientTls};
 
 /// How to open the stream.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// For looking up the name and trying all its addresses together; 10 seconds by default.
+    /// For looking up the name, trying all its addresses, and TLS and WebSocket, all together; 10 seconds by default.
     pub time_limit: Duration,
     /// The local address to connect from; any by default.
     pub bind: Option<IpAddr>,
 }
+
+/// The way to one Server, for one connection after the other. Those after the first go on with the secrets of TLS that were agreed
+/// on before, if the Server allows it.
+#[derive(Debug)]
+pub struct Connector {
+    address: Address,
+    options: ConnectOptions,
+    tls: Option<Tls>,
+}
+
+/// Files are read again for a new connection if one has changed: a certificate may have been renewed.
+#[derive(Debug)]
+struct Tls {
+    settings: ClientTls,
+    loaded: LoadedClientTls,
+    stamp: Stamp,
+}
+
+/// When the files were changed last, as far as that is known.
+type Stamp = Vec<Option<std::time::SystemTime>>;
 
 /// Why no stream could be opened.
 #[derive(Debug, Error)]
@@ -29,34 +54,47 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Nobody listens.
-    #[error(
-        "{host}:{port} refuses the connection; check that the Server runs and that host and port are right"
-    )]
+    #[error("{server} refuses the connection; check that the Server runs and that {} right", where_it_is(.server))]
     Refused {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
+        /// Where.
+        server: String,
     },
     /// Nobody answered in time.
-    #[error("{host}:{port} did not answer within {} s; check host, port and firewalls", .time_limit.as_secs_f32())]
+    #[error("{server} did not answer within {} s; check host, port and firewalls", .time_limit.as_secs_f32())]
     TimedOut {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
+        /// Where.
+        server: String,
+        /// How long was waited.
+        time_limit: Duration,
+    },
+    /// TLS or WebSocket did not come up in time.
+    #[error("{server} did not finish {what} within {} s; does that port speak it?", .time_limit.as_secs_f32())]
+    Silent {
+        /// Where.
+        server: String,
+        /// What was begun.
+        what: &'static str,
         /// How long was waited.
         time_limit: Duration,
     },
     /// Anything else the operating system said about the last address tried.
-    #[error("cannot connect to {host}:{port}: {source}; check host, port and network")]
+    #[error("cannot connect to {server}: {source}; check host, port and network")]
     Failed {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
+        /// Where.
+        server: String,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Files(#[from] ClientTlsError),
+    /// TLS or WebSocket did not come up.
+    #[error("{server}: {failure}")]
+    Below {
+        /// Where.
+        server: String,
+        /// Why.
+        failure: Failure,
     },
 }
 
@@ -66,37 +104,108 @@ impl Default for ConnectOptions {
     }
 }
 
-/// Opens a stream to `host`, trying one address after the other, each with its share of the time that is left.
-/// Small packets leave at once (`TCP_NODELAY`).
-///
-/// # Errors
-/// Each [`ConnectError`]; with several addresses it tells of the last one.
-pub async fn connect(host: &str, port: u16, options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
-    let deadline = Instant::now() + options.time_limit;
-    let addresses = look_up(host, port, options, deadline).await?;
-    let mut last = timed_out(host, port, options);
-    for (tried, address) in addresses.iter().enumerate() {
+impl Connector {
+    /// The way to `address`; where that asks for TLS, the files of `tls` are read.
+    ///
+    /// # Errors
+    /// Those of [`ClientTls::load`].
+    pub fn new(address: Address, tls: &ClientTls, options: ConnectOptions) -> Result<Self, ClientTlsError> {
+        let tls = match address.scheme.has_tls() {
+            true => Some(Tls::load(tls.clone(), address.scheme.protocol())?),
+            false => None,
+        };
+        Ok(Self { address, options, tls })
+    }
+
+    /// Opens a stream, trying one address after the other, each with its share of the time that is left. Small packets leave
+    /// at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// Each [`ConnectError`]; with several addresses it tells of the last one.
+    pub async fn connect(&mut self) -> Result<Stream, ConnectError> {
+        if let Some(tls) = &mut self.tls {
+            tls.refresh(self.address.scheme.protocol())?;
+        }
+        let (address, options) = (&self.address, &self.options);
+        let deadline = Instant::now() + options.time_limit;
+        let server = || address.to_string();
+        let socket = match address.scheme {
+            Scheme::Unix => Socket::Unix(open_unix(address).await?),
+            _ => Socket::Tcp(open_tcp(address, options, deadline).await?),
+        };
+        let tls = self.tls.as_ref().map(|tls| &tls.loaded);
+        let below = |failure: Failure| ConnectError::Below { server: server(), failure };
+        let outgoing = Outgoing::new(address, tls).map_err(|failure| below(failure.into()))?;
+        let mut stream = Stream::new(socket, outgoing);
+        match timeout_at(deadline, stream.come_up()).await {
+            Ok(Ok(())) => Ok(stream),
+            Ok(Err(StreamError::Below(failure))) => Err(below(failure)),
+            Ok(Err(StreamError::Io(source))) => Err(ConnectError::Failed { server: server(), source }),
+            Err(_) => {
+                let what = if address.scheme.has_tls() { "the TLS handshake" } else { "the HTTP request" };
+                Err(ConnectError::Silent { server: server(), what, time_limit: options.time_limit })
+            }
+        }
+    }
+}
+
+impl Tls {
+    fn load(settings: ClientTls, protocol: &str) -> Result<Self, ClientTlsError> {
+        let stamp = stamp(&settings);
+        let loaded = settings.load(protocol)?;
+        Ok(Self { settings, loaded, stamp })
+    }
+
+    fn refresh(&mut self, protocol: &str) -> Result<(), ClientTlsError> {
+        if stamp(&self.settings) != self.stamp {
+            *self = Self::load(self.settings.clone(), protocol)?;
+        }
+        Ok(())
+    }
+}
+
+fn stamp(settings: &ClientTls) -> Stamp {
+    let modified = |file| std::fs::metadata(file).and_then(|facts| facts.modified()).ok();
+    settings.files().map(modified).collect()
+}
+
+fn where_it_is(server: &str) -> &'static str {
+    if server.starts_with("unix://") { "the path is" } else { "host and port are" }
+}
+
+async fn open_unix(address: &Address) -> Result<UnixStream, ConnectError> {
+    UnixStream::connect(&address.host).await.map_err(|error| failed(address, error))
+}
+
+async fn open_tcp(
+    address: &Address,
+    options: &ConnectOptions,
+    deadline: Instant,
+) -> Result<TcpStream, ConnectError> {
+    let found = look_up(address, options, deadline).await?;
+    let mut last = timed_out(address, options);
+    for (tried, one) in found.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout_at(Instant::now() + share, open(*address, options.bind)).await {
+        let share = left / u32::try_from(found.len() - tried).unwrap_or(u32::MAX);
+        match timeout_at(Instant::now() + share, open(*one, options.bind)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = failed(host, port, error),
-            Err(_) => last = timed_out(host, port, options),
+            Ok(Err(error)) => last = failed(address, error),
+            Err(_) => last = timed_out(address, options),
         }
     }
     Err(last)
 }
 
 async fn look_up(
-    host: &str,
-    port: u16,
+    address: &Address,
     options: &ConnectOptions,
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
-    let found = match timeout_at(deadline, lookup_host((host, port))).await {
+    let host = address.host.as_str();
+    let found = match timeout_at(deadline, lookup_host((host, address.port))).await {
         Ok(Ok(found)) => found,
         Ok(Err(source)) => return Err(ConnectError::LookUp { host: host.into(), source }),
-        Err(_) => return Err(timed_out(host, port, options)),
+        Err(_) => return Err(timed_out(address, options)),
     };
     let is_usable =
         |address: &SocketAddr| options.bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4());
@@ -118,22 +227,28 @@ async fn open(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream
     Ok(stream)
 }
 
-fn timed_out(host: &str, port: u16, options: &ConnectOptions) -> ConnectError {
-    ConnectError::TimedOut { host: host.into(), port, time_limit: options.time_limit }
+fn timed_out(address: &Address, options: &ConnectOptions) -> ConnectError {
+    ConnectError::TimedOut { server: address.to_string(), time_limit: options.time_limit }
 }
 
-fn failed(host: &str, port: u16, source: io::Error) -> ConnectError {
+fn failed(address: &Address, source: io::Error) -> ConnectError {
+    let server = address.to_string();
     match source.kind() {
-        io::ErrorKind::ConnectionRefused => ConnectError::Refused { host: host.into(), port },
-        _ => ConnectError::Failed { host: host.into(), port, source },
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused { server },
+        _ => ConnectError::Failed { server, source },
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
+
+    async fn connect(host: &str, port: u16, options: &ConnectOptions) -> Result<Stream, ConnectError> {
+        let address = Address::new(host, port);
+        Connector::new(address, &ClientTls::default(), options.clone())?.connect().await
+    }
 
     #[tokio::test]
     async fn a_listener_is_reached_by_name_and_by_address() {
@@ -142,9 +257,27 @@ mod tests {
         let bind = Some("127.0.0.1".parse().unwrap());
         for host in ["127.0.0.1", "localhost"] {
             let options = ConnectOptions { bind, ..ConnectOptions::default() };
-            let stream = connect(host, port, &options).await.unwrap();
-            assert!(stream.nodelay().unwrap());
+            let address = Address::new(host, port);
+            let found = look_up(&address, &options, Instant::now() + options.time_limit).await.unwrap();
+            assert!(open(found[0], bind).await.unwrap().nodelay().unwrap());
+            connect(host, port, &options).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_is_reached_by_its_path() {
+        let path = std::env::temp_dir().join(format!("dunlin-net-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let address = Address::with_scheme(Scheme::Unix, path.to_str().unwrap(), 0);
+        let mut connector =
+            Connector::new(address, &ClientTls::default(), ConnectOptions::default()).unwrap();
+        connector.connect().await.unwrap();
+        drop(listener);
+        let refused = connector.connect().await.unwrap_err().to_string();
+        assert!(refused.contains("unix://") && refused.contains("the path is right"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        let missing = connector.connect().await.unwrap_err().to_string();
+        assert!(missing.contains("No such file"), "{missing}");
     }
 
     #[tokio::test]
@@ -152,7 +285,7 @@ mod tests {
         let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
         let refused = connect("127.0.0.1", free, &ConnectOptions::default()).await.unwrap_err();
         assert!(matches!(&refused, ConnectError::Refused { .. }), "{refused}");
-        assert!(refused.to_string().contains("check that the Server runs"));
+        assert!(refused.to_string().contains("check that the Server runs and that host and port are right"));
 
         let options = ConnectOptions { bind: Some("::1".parse().unwrap()), ..ConnectOptions::default() };
         let no_address = connect("127.0.0.1", free, &options).await.unwrap_err();

@@ -1,4 +1,5 @@
-//! What lies between a socket and MQTT: TLS, WebSocket, or one in the other. Bytes go in and out; the owner has the socket.
+//! What lies between a socket and MQTT: TLS, WebSocket, or one in the other, at either end. Bytes go in and out; the owner has the
+//! socket.
 //!
 //! A connection at rest owns no buffer here: what has come of an unfinished TLS record is kept, and what the socket has not taken yet.
 
@@ -192,7 +193,14 @@ impl Layer {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// The certificate that the Client has shown; it was verified.
+    /// The version of TLS, such as `TLSv1_3`, once that is known, and whether secrets of an earlier connection were used.
+    #[must_use]
+    pub fn tls_facts(&self) -> Option<(&'static str, bool)> {
+        let tls = self.tls.as_ref()?;
+        Some((tls.version()?, tls.is_resumed()))
+    }
+
+    /// The certificate that the other side has shown; it was verified.
     #[must_use]
     pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         self.tls.as_ref()?.peer_certificate()

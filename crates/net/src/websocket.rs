@@ -2,5 +2,7 @@
 //! clock: bytes go in, bytes come out.
 
 pub mod frame;
+pub mod mask;
+pub mod opening;
 pub mod stream;
 pub mod upgrade;

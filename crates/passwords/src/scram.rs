@@ -6,9 +6,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::{encoding::encode, error::ITERATIONS_MAX};
+#[cfg(feature = "hashes")]
 use crate::{
-    encoding::{bytes, decode, encode, number},
-    error::{HashError, ITERATIONS_MAX},
+    encoding::{bytes, decode, number},
+    error::HashError,
 };
 
 /// What a Server keeps of a password: enough to check a Client's proof, not enough to make one.
@@ -57,6 +59,7 @@ impl ScramKeys {
     }
 
     /// `iterations:salt$stored-key:server-key`
+    #[cfg(feature = "hashes")]
     pub(crate) fn parse(rest: &str) -> Result<Self, HashError> {
         let damaged = HashError::Damaged(SCRAM);
         let key = |text: &str| <[u8; 32]>::try_from(decode(text).unwrap_or_default()).ok();
@@ -161,10 +164,11 @@ fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
     std::array::from_fn(|i| a[i] ^ b[i])
 }
 
+#[cfg(feature = "hashes")]
 const SCRAM: &str =
     "SCRAM-SHA-256$ITERATIONS:SALT$STORED-KEY:SERVER-KEY in base64, 4096 to 10000000 iterations";
 
-#[cfg(test)]
+#[cfg(all(test, feature = "hashes"))]
 mod tests {
     use super::*;
 

@@ -304,6 +304,12 @@ impl<M> Outbound<M> {
         self.quota
     }
 
+    /// How many messages with QoS 1 or 2 this Network Connection takes before an acknowledgement.
+    #[must_use]
+    pub fn receive_maximum(&self) -> u16 {
+        self.receive_maximum
+    }
+
     /// Everything unfinished, in order of sending.
     pub fn iter(&self) -> impl Iterator<Item = InFlight<'_, M>> {
         self.slots.iter().enumerate().filter_map(|(offset, slot)| {

@@ -50,6 +50,7 @@ impl Husk {
             will: request.will.take(),
             authentication: request.authentication.take(),
             permissions: request.permissions.apart(),
+            entry: request.entry.take(),
             ..*request
         }
     }

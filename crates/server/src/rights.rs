@@ -136,14 +136,14 @@ pub fn explain(config: &RightsConfig, asker: &Asker, wish: Wish<'_>) -> Result<E
     let permissions = Permissions::new(Arc::new(subject), rules);
     let ruling = match wish {
         Wish::Publish { topic, qos, retain } => {
-            permissions.may_publish(name_of(topic)?, qos_of(qos)?, retain)
+            permissions.rule_for_publish(name_of(topic)?, qos_of(qos)?, retain)
         }
         Wish::Subscribe { filter, qos } => {
             let parsed = TopicFilter::parse(filter);
             let parsed = parsed.map_err(|error| format!("the Topic Filter {filter:?}: {error}"))?;
             permissions.may_subscribe(parsed, qos_of(qos)?)
         }
-        Wish::Receive { topic } => permissions.may_receive(name_of(topic)?),
+        Wish::Receive { topic } => permissions.rule_for_receive(name_of(topic)?),
     };
     let rule = match ruling.ground() {
         Ground::Rule { file, line } => Some((file.to_owned(), line)),

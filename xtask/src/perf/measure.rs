@@ -19,7 +19,7 @@ const RUN_MAX: Duration = Duration::from_secs(240);
 /// # Errors
 /// The program does not start; the run is not valid, or does not end.
 pub(super) fn run(places: &Places, row: &Row, program: Program) -> Result<Vec<f64>> {
-    let running = places.start(program)?;
+    let running = places.start(program, row.transport)?;
     let output = places.folder.join("bench.json");
     let errors = places.folder.join("bench.log");
     let times: &[&str] =
@@ -28,6 +28,7 @@ pub(super) fn run(places: &Places, row: &Row, program: Program) -> Result<Vec<f6
         .arg("bench")
         .args(row.arguments.split_whitespace())
         .args(times)
+        .args(places.way(row.transport))
         .args(["-h", "127.0.0.1", "-p", &running.port.to_string(), "--pid", &running.pid().to_string()])
         .args(["--stall", "20", "--json"])
         .stdin(Stdio::null())

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+
+use super::rows::Transport;
 
 /// A program that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,11 +53,45 @@ pub(super) struct Running {
 const STARTING_MAX: Duration = Duration::from_secs(30);
 
 impl Places {
-    /// Starts `program` and waits until it listens.
+    /// Makes a CA and the certificate of a Server.
+    ///
+    /// # Errors
+    /// `dunlin cert` says so.
+    pub(super) fn make_certificates(&self) -> Result<()> {
+        for what in ["ca", "server"] {
+            let made = Command::new(&self.dunlin)
+                .args(["cert", what, "--force", "--dir"])
+                .arg(self.certificates())
+                .output()
+                .context("starting dunlin cert")?;
+            let said = String::from_utf8_lossy(&made.stderr);
+            ensure!(made.status.success(), "dunlin cert {what}: {}", said.trim());
+        }
+        Ok(())
+    }
+
+    /// What `dunlin bench` is told of the way to the Server.
+    pub(super) fn way(&self, transport: Transport) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if transport.has_websocket() {
+            arguments.push("--ws".to_owned());
+        }
+        if transport.has_tls() {
+            let ca = self.certificates().join("ca.pem").display().to_string();
+            arguments.extend(["--cafile".to_owned(), ca, "--tls-version".to_owned(), "tlsv1.3".to_owned()]);
+        }
+        arguments
+    }
+
+    fn certificates(&self) -> PathBuf {
+        self.folder.join("certificates")
+    }
+
+    /// Starts `program` and waits until it listens; `transport` is spoken there.
     ///
     /// # Errors
     /// It does not start; its files cannot be written.
-    pub(super) fn start(&self, program: Program) -> Result<Running> {
+    pub(super) fn start(&self, program: Program, transport: Transport) -> Result<Running> {
         let port = free_port()?;
         let mut command = match program {
             Program::Relay => {
@@ -65,7 +101,7 @@ impl Places {
             }
             Program::Dunlin(shards) => {
                 let file = self.folder.join("dunlin.toml");
-                write(&file, &dunlin_settings(shards, port, &self.folder.join("data")))?;
+                write(&file, &self.dunlin_settings(shards, port, transport))?;
                 let mut command = Command::new(&self.dunlin);
                 // Root's folder is for root only.
                 command.args(["serve", "--config"]).arg(file).env("DUNLIN__SERVER__USER", "root");
@@ -73,7 +109,7 @@ impl Places {
             }
             Program::Mosquitto => {
                 let file = self.folder.join("mosquitto.conf");
-                write(&file, &mosquitto_settings(port))?;
+                write(&file, &self.mosquitto_settings(port, transport)?)?;
                 let path = self.mosquitto.as_ref().context("mosquitto is not installed")?;
                 let mut command = Command::new(path);
                 command.arg("-c").arg(file);
@@ -138,19 +174,53 @@ fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }
 
-/// Nothing on the disk, and room for the queue that is measured; all else at its default.
-fn dunlin_settings(shards: u8, port: u16, data: &Path) -> String {
-    format!(
-        "[server]\nshards = {shards}\ndata_dir = '{}'\n\n[[listener]]\nbind = \"127.0.0.1\"\nport = {port}\n\n\
-         [storage]\nmemory_only = true\n\n[mqtt]\nqueue_messages_max = 2000000\nqueue_bytes_max = 1073741824\n\n\
-         [admin]\nsocket = \"\"\n\n[log]\nlevel = \"warn\"\n",
-        data.display()
-    )
-}
+impl Places {
+    /// Nothing on the disk, and room for the queue that is measured; all else at its default.
+    fn dunlin_settings(&self, shards: u8, port: u16, transport: Transport) -> String {
+        let kind = match transport {
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Ws => "ws",
+            Transport::Wss => "wss",
+        };
+        let files = self.certificates();
+        let (certificate, key) = (files.join("server.pem"), files.join("server.key"));
+        let tls = match transport.has_tls() {
+            true => format!("certificate_file = {certificate:?}\nkey_file = {key:?}\n"),
+            false => String::new(),
+        };
+        format!(
+            "[server]\nshards = {shards}\ndata_dir = '{}'\n\n\
+             [[listener]]\nkind = \"{kind}\"\nbind = \"127.0.0.1\"\nport = {port}\n{tls}\n\
+             [storage]\nmemory_only = true\n\n[mqtt]\nqueue_messages_max = 2000000\nqueue_bytes_max = 1073741824\n\n\
+             [admin]\nsocket = \"\"\n\n[log]\nlevel = \"warn\"\n",
+            self.folder.join("data").display()
+        )
+    }
 
-fn mosquitto_settings(port: u16) -> String {
-    format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n\
-         max_queued_messages 0\nmax_inflight_messages 1000\nlog_type error\n"
-    )
+    /// Started by root it would become a user who may not read the key; started by another user it stays that one.
+    fn mosquitto_settings(&self, port: u16, transport: Transport) -> Result<String> {
+        // It does not start with listeners for WebSocket only.
+        let other = if transport.has_websocket() {
+            format!("listener {} 127.0.0.1\n", free_port()?)
+        } else {
+            String::new()
+        };
+        let mut text = format!(
+            "user root\n{other}listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n\
+             max_queued_messages 0\nmax_inflight_messages 1000\nlog_type error\n"
+        );
+        if transport.has_websocket() {
+            text += "protocol websockets\n";
+        }
+        if transport.has_tls() {
+            let files = self.certificates();
+            for (setting, file) in
+                [("cafile", "ca.pem"), ("certfile", "server.pem"), ("keyfile", "server.key")]
+            {
+                text += &format!("{setting} {}\n", files.join(file).display());
+            }
+        }
+        Ok(text)
+    }
 }

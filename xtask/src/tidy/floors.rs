@@ -11,7 +11,7 @@ const FLOORS: [(&str, &[&str]); 15] = [
     ("admin-api", &[]),
     ("protocol", &["packet"]),
     ("broker", &["packet", "protocol"]),
-    ("client", &["protocol", "packet", "net"]),
+    ("client", &["protocol", "packet", "net", "passwords"]),
     ("store", &["packet", "protocol", "broker"]),
     ("auth", &["packet", "broker", "passwords"]),
     ("cli", &["client", "packet", "net", "admin-api", "passwords"]),

@@ -1,14 +1,12 @@
 //! What a shard says of itself.
 
-use dunlin_packet::version::ProtocolVersion;
-use dunlin_protocol::time::Instant;
+use crate::{message::Message, metrics::Counters, retained::Cursor};
 
-use crate::{
-    message::Message, metrics::Counters, retained::Cursor, rights::denials::DenialCounts,
-    sessions::drops::DropCounts, subscriptions::subscription::Subscription,
+use super::{
+    explanation::{Called, GroupOutlook, KeepingReport, Outlook, ReceiverReport, Receivers, RightReport},
+    question::SubscriptionPlace,
+    reports::{GroupReport, QueueReport, SessionReport, SubscriptionReport},
 };
-
-use super::question::SubscriptionPlace;
 
 /// The answer to one [`Asked`](super::question::Asked).
 #[derive(Debug)]
@@ -63,6 +61,25 @@ pub enum Answer {
         /// From where to go on; nothing at the end.
         next: Option<Cursor>,
     },
+    /// What a Client may.
+    Right(Box<RightReport>),
+    /// Who would get a message.
+    Receivers(Receivers),
+    /// Groups, and how many there are.
+    Groups {
+        /// Not more than were wanted.
+        rows: Vec<GroupOutlook>,
+        /// How many match.
+        total: usize,
+    },
+    /// What would become of a message for a member; nothing if it has gone.
+    Member(Option<Box<ReceiverReport>>),
+    /// What would become of a message for a Client; nothing if there is no such Session.
+    Outlook(Option<Box<Outlook>>),
+    /// What a message with RETAIN would do.
+    Keeping(Box<KeepingReport>),
+    /// Retained Messages that a new Subscription would call for.
+    Called(Called),
     /// Whether there was a Network Connection, which is ended now.
     Disconnected(bool),
     /// What became of the wish to end a Session.
@@ -118,91 +135,6 @@ pub struct Sums {
     pub output_bytes: u64,
 }
 
-/// What waits for one Session, or for several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueReport {
-    /// Messages in memory.
-    pub messages_in_memory: u64,
-    /// Their topics, Properties and payloads, in bytes.
-    pub bytes_in_memory: u64,
-    /// Messages that are only on the disk.
-    pub messages_on_disk: u64,
-    /// Their topics, Properties and payloads, in bytes.
-    pub bytes_on_disk: u64,
-}
-
-/// One Session.
-#[derive(Clone, Debug)]
-pub struct SessionReport {
-    /// Whose it is.
-    pub client_id: Box<str>,
-    /// Whether it is to survive the end of the program.
-    pub is_kept: bool,
-    /// Session Expiry Interval in seconds; 4,294,967,295 has no end.
-    pub expiry_s: u32,
-    /// When it ends, while there is no Network Connection.
-    pub expires_at: Option<Instant>,
-    /// Subscriptions, shared ones too.
-    pub subscriptions: usize,
-    /// What waits for it.
-    pub queue: QueueReport,
-    /// Messages sent to the Client and not acknowledged by it.
-    pub in_flight: usize,
-    /// QoS 1 and 2 messages of the Client that are not acknowledged, as the Receive Maximum counts them.
-    pub in_flight_from: usize,
-    /// Whether a Will waits.
-    pub has_will: bool,
-    /// Messages it did not get.
-    pub drops: DropCounts,
-    /// What its Client was denied.
-    pub denials: DenialCounts,
-    /// Its Network Connection, if it has one.
-    pub connection: Option<ConnectionReport>,
-}
-
-/// One Network Connection.
-#[derive(Clone, Debug)]
-pub struct ConnectionReport {
-    /// Where the Client comes from.
-    pub peer: Box<str>,
-    /// The user name it was authenticated with.
-    pub user_name: Option<Box<str>>,
-    /// The version it speaks.
-    pub version: ProtocolVersion,
-    /// When it came.
-    pub connected_at: Instant,
-    /// When its last packet came.
-    pub last_packet_at: Instant,
-    /// Keep Alive in seconds, as agreed; 0 is off.
-    pub keep_alive_s: u16,
-    /// Bytes that wait for its socket.
-    pub output_bytes: u64,
-}
-
-/// One Subscription.
-#[derive(Clone, Debug)]
-pub struct SubscriptionReport {
-    /// Whose.
-    pub client_id: Box<str>,
-    /// Whether the Client is connected.
-    pub is_connected: bool,
-    /// The Topic Filter, with `$share/name/` if it is shared.
-    pub topic_filter: Box<str>,
-    /// Options and identifier.
-    pub subscription: Subscription,
-}
-
-/// A group of Shared Subscriptions.
-#[derive(Clone, Debug)]
-pub struct GroupReport {
-    /// The whole Topic Filter, `$share/name/filter`.
-    pub topic_filter: Box<str>,
-    /// How many Sessions share it.
-    pub members: usize,
-    /// How many of them are connected.
-    pub connected: usize,
-}
-
 impl Sums {
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
@@ -210,27 +142,5 @@ impl Sums {
         self.queue.add(&other.queue);
         self.in_flight += other.in_flight;
         self.output_bytes += other.output_bytes;
-    }
-}
-
-impl QueueReport {
-    /// Adds another.
-    pub fn add(&mut self, other: &Self) {
-        self.messages_in_memory += other.messages_in_memory;
-        self.bytes_in_memory += other.bytes_in_memory;
-        self.messages_on_disk += other.messages_on_disk;
-        self.bytes_on_disk += other.bytes_on_disk;
-    }
-
-    /// Messages, wherever they are.
-    #[must_use]
-    pub fn messages(&self) -> u64 {
-        self.messages_in_memory + self.messages_on_disk
-    }
-
-    /// Bytes, wherever they are.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes_in_memory + self.bytes_on_disk
     }
 }

@@ -9,10 +9,9 @@ use crate::{
 };
 
 use super::{
-    answer::{
-        Answer, Answered, ConnectionReport, QueueReport, SessionReport, SubscriptionReport, Sums, Totals,
-    },
+    answer::{Answer, Answered, Sums, Totals},
     question::{Asked, Choice, Question, SubscriptionPlace},
+    reports::{ConnectionReport, QueueReport, SessionReport, SubscriptionReport},
 };
 
 impl State {
@@ -38,6 +37,25 @@ impl State {
                     self.retained.matching_page(filter, from, ROWS_MAX, each)
                 });
                 Answer::Retained { messages, next }
+            }
+            Question::Right { client_id, stated, intent } => {
+                Answer::Right(Box::new(self.right(now, &client_id, *stated, &intent, out)))
+            }
+            Question::Receivers { trial, from } => Answer::Receivers(self.receivers(&trial, from, out)),
+            Question::Groups { topic_name, rows_max } => {
+                let found = TopicName::parse(&topic_name).map(|name| self.groups.outlooks(name, rows_max));
+                let (rows, total) = found.unwrap_or_default();
+                Answer::Groups { rows, total }
+            }
+            Question::Member { group, member, trial } => {
+                Answer::Member(self.member_outlook(&group, member, &trial, out).map(Box::new))
+            }
+            Question::Outlook { client_id, trial } => {
+                Answer::Outlook(self.outlook(&client_id, &trial, out).map(Box::new))
+            }
+            Question::Keeping { trial } => Answer::Keeping(Box::new(self.keeping(&trial))),
+            Question::Called { permissions, topic_filter, from } => {
+                Answer::Called(self.called(now, &permissions, &topic_filter, from))
             }
             Question::Disconnect { client_id, reason } => {
                 Answer::Disconnected(self.disconnect_by_operator(now, &client_id, &reason, out))
@@ -103,10 +121,10 @@ impl State {
         ((to as usize) < self.sessions.slots()).then_some(to)
     }
 
-    fn report(&self, session: &Session, out: &Outbox) -> SessionReport {
+    pub(super) fn report(&self, session: &Session, out: &Outbox) -> SessionReport {
         let connection = session.connection.and_then(|id| {
             let connection = self.connections.get(id.index())?.as_deref()?;
-            Some(connection_report(connection, id, out))
+            Some(connection_report(connection, session, id, out))
         });
         SessionReport {
             client_id: session.client_id.clone(),
@@ -156,7 +174,7 @@ impl State {
     }
 
     /// One of the Subscriptions of a Session: first those that are not shared.
-    fn subscription_report(
+    pub(super) fn subscription_report(
         &self,
         index: SessionIndex,
         session: &Session,
@@ -211,7 +229,7 @@ fn is_chosen(session: &Session, choice: &Choice) -> bool {
         && (!choice.has_drops || session.drops.is_some())
 }
 
-fn queue_report(session: &Session) -> QueueReport {
+pub(super) fn queue_report(session: &Session) -> QueueReport {
     let queue = &session.queue;
     let (messages_on_disk, bytes_on_disk) = queue.on_disk();
     QueueReport {
@@ -222,9 +240,18 @@ fn queue_report(session: &Session) -> QueueReport {
     }
 }
 
-fn connection_report(connection: &Connection, id: ConnectionId, out: &Outbox) -> ConnectionReport {
+fn connection_report(
+    connection: &Connection,
+    session: &Session,
+    id: ConnectionId,
+    out: &Outbox,
+) -> ConnectionReport {
     ConnectionReport {
         peer: connection.peer.clone(),
+        entry: connection.entry.clone(),
+        maximum_packet_size: connection.maximum_packet_size,
+        in_flight_max: session.outbound.receive_maximum(),
+        progress_at: connection.progress_at,
         user_name: connection.user_name.clone(),
         version: connection.version,
         connected_at: connection.connected_at,

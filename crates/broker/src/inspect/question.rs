@@ -1,6 +1,13 @@
 //! What an operator may ask a shard, and what it is told to do.
 
-use crate::{message::Message, retained::Cursor};
+use crate::{
+    message::Message,
+    permissions::Permissions,
+    retained::Cursor,
+    routing::group_mail::{GroupName, Member},
+};
+
+use super::explanation::{Intent, Stated, Trial};
 
 /// A question with the number by which its answer is known.
 #[derive(Clone, Debug)]
@@ -51,6 +58,59 @@ pub enum Question {
     /// Retained Messages whose topics are at home in the shard, in the order of the topics.
     Retained {
         /// Which topics; nothing matches what is no Topic Filter.
+        topic_filter: Box<str>,
+        /// Nothing, or what the last answer said.
+        from: Option<Cursor>,
+    },
+    /// What a Client may, and what refuses it; to the home of its Session.
+    Right {
+        /// Which Client.
+        client_id: Box<str>,
+        /// What is to be taken for known of it.
+        stated: Box<Stated>,
+        /// What it wants.
+        intent: Intent,
+    },
+    /// Which Sessions would get a message by Subscriptions that are not shared. The work is less than that of a PUBLISH.
+    Receivers {
+        /// The message.
+        trial: Trial,
+        /// 0, or what the last answer said.
+        from: u32,
+    },
+    /// The groups at home here of each of which one member would get a message.
+    Groups {
+        /// Its Topic Name.
+        topic_name: Box<str>,
+        /// How many are listed; all are counted.
+        rows_max: usize,
+    },
+    /// What would become of a message for one member of a group; to the member's shard.
+    Member {
+        /// The group.
+        group: GroupName,
+        /// Who.
+        member: Member,
+        /// The message.
+        trial: Trial,
+    },
+    /// What would become of a message for one Client; to the home of its Session.
+    Outlook {
+        /// Which Client.
+        client_id: Box<str>,
+        /// The message.
+        trial: Trial,
+    },
+    /// What a message with RETAIN would do; to the home of its topic.
+    Keeping {
+        /// The message.
+        trial: Trial,
+    },
+    /// Retained Messages at home here that a new Subscription would call for, in the order of the topics.
+    Called {
+        /// What the Client may.
+        permissions: Box<Permissions>,
+        /// The Topic Filter; nothing matches what is none.
         topic_filter: Box<str>,
         /// Nothing, or what the last answer said.
         from: Option<Cursor>,

@@ -16,7 +16,8 @@ impl State {
         ack: &Ack<'_>,
         out: &mut Outbox,
     ) -> Flow {
-        let (_, session) = self.both(id);
+        let (connection, session) = self.both(id);
+        connection.progress_at = now;
         // A refusal counts as well: the message is not sent again, nor to another member. [MQTT-4.4.0-2] [MQTT-4.8.2-6]
         let owner = session.owner;
         match session.outbound.puback(ack.packet_id) {
@@ -36,7 +37,8 @@ impl State {
         ack: &Ack<'_>,
         out: &mut Outbox,
     ) -> Flow {
-        let (_, session) = self.both(id);
+        let (connection, session) = self.both(id);
+        connection.progress_at = now;
         let owner = session.owner;
         let changes = out.batch.len();
         let code = match session.outbound.pubrec(ack.packet_id, ack.reason_code.is_error()) {
@@ -81,7 +83,8 @@ impl State {
         ack: &Ack<'_>,
         out: &mut Outbox,
     ) -> Flow {
-        let (_, session) = self.both(id);
+        let (connection, session) = self.both(id);
+        connection.progress_at = now;
         match session.outbound.pubcomp(ack.packet_id) {
             Ok(()) => {
                 if session.has_records() {

@@ -241,7 +241,8 @@ impl State {
         };
         let (connection, session) = self.both(id);
         if code != ReasonCode::NotAuthorized {
-            tracing::info!(client_id = &*session.client_id, "PUBLISH refused: {code}");
+            let topic = publish.topic_name.map(TopicName::as_str);
+            session.tell_refusal(now, "PUBLISH", topic, code);
         }
         let is_told = connection.version.has_properties();
         if (is_told || !is_quiet)

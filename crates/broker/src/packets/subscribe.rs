@@ -62,7 +62,7 @@ impl State {
             if code.is_error() {
                 let is_denied = code == ReasonCode::NotAuthorized;
                 if !is_denied {
-                    tracing::info!(filter = request.topic_filter, "SUBSCRIBE refused: {code}");
+                    self.sessions[index].tell_refusal(now, "SUBSCRIBE", Some(request.topic_filter), code);
                 }
                 let is_closing = is_denied && self.settings.close_denied_3x && !version.has_properties();
                 if version == ProtocolVersion::V3_1 || is_closing {

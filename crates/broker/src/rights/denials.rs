@@ -2,7 +2,10 @@
 
 use dunlin_protocol::time::Instant;
 
-use crate::permissions::{ruling::Ground, subject::Subject};
+use crate::{
+    pace::{FOR_A_CLIENT, Pace},
+    permissions::{ruling::Ground, subject::Subject},
+};
 
 /// What one Session was denied since it began, or since the start of the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,17 +33,10 @@ pub(crate) enum Denied {
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
     pub(crate) counts: DenialCounts,
-    /// When the first of the last lines was written.
-    began: Option<Instant>,
-    lines: u32,
-    untold: u64,
+    pace: Pace,
+    /// For what was refused because of a limit, not of a right.
+    pub(crate) refusals: Pace,
 }
-
-/// Lines of the log about one Session within [`MS_OF_LINES`].
-const LINES_MAX: u32 = 5;
-
-/// Milliseconds after which there may be lines again.
-const MS_OF_LINES: u128 = 60_000;
 
 impl Denials {
     /// Counts one; if there may be a line about it, returns how many there was none about.
@@ -52,16 +48,7 @@ impl Denials {
             Denied::Will => &mut self.counts.will,
         };
         *count += 1;
-        let is_over = self.began.is_none_or(|at| now.saturating_since(at).as_millis() >= MS_OF_LINES);
-        if is_over {
-            (self.began, self.lines) = (Some(now), 0);
-        }
-        if self.lines >= LINES_MAX {
-            self.untold += 1;
-            return None;
-        }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.untold))
+        self.pace.may_tell(now, FOR_A_CLIENT)
     }
 }
 
@@ -74,13 +61,7 @@ pub(crate) fn note(
     topic: &str,
     ground: Ground<'_>,
 ) {
-    if let Some(untold) = denials.get_or_insert_default().note(now, denied) {
-        tell(denied, subject, topic, ground, untold);
-    }
-}
-
-/// The line of the log.
-pub(crate) fn tell(denied: Denied, subject: &Subject, topic: &str, ground: Ground<'_>, untold: u64) {
+    let Some(untold) = denials.get_or_insert_default().note(now, denied) else { return };
     tracing::info!(
         client_id = &*subject.client_id,
         user = subject.user_name.as_deref(),
@@ -107,7 +88,7 @@ mod tests {
         let mut denials = Denials::default();
         let start = Instant::from_ms(1_000);
         let told = (0..100).filter_map(|_| denials.note(start, Denied::Publish)).count();
-        assert_eq!(told, LINES_MAX as usize);
+        assert_eq!(told, 5);
         let later = Instant::from_ms(61_000);
         assert_eq!(denials.note(later, Denied::Receive), Some(95));
         assert_eq!(denials.note(later, Denied::Receive), Some(0));

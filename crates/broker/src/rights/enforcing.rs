@@ -14,10 +14,12 @@ use crate::{
     ids::ConnectionId,
     input::ConnectRequest,
     output::Outbox,
+    pace::FOR_A_CLIENT,
     permissions::{
         Permissions,
         rule_set::RuleSet,
         ruling::{Ground, Ruling},
+        subject::Subject,
     },
     rights::denials::{Denied, note},
     routing::group_mail::{GroupMail, GroupName},
@@ -74,21 +76,30 @@ impl State {
                 return Some((ReasonCode::NotAuthorized, WILL_DENIED));
             }
         }
-        let session = self.sessions.at(self.sessions.find(&request.client_id)?)?;
-        let is_living = session.connection.is_some() || session.is_waited_for(now);
-        let owner = session.permissions.subject();
-        let is_foreign = session.has_owner && !owner.is_same_identity(permissions.subject());
-        if !self.settings.bind_client_id || !is_living || !is_foreign {
+        let index = self.sessions.find(&request.client_id)?;
+        if !self.is_anothers(now, index, permissions.subject()) {
             return None;
         }
-        tracing::info!(
-            client_id = &*request.client_id,
-            user = permissions.subject().user_name.as_deref(),
-            address = %permissions.subject().address,
-            owner = owner.user_name.as_deref(),
-            "CONNECT refused: the Client Identifier belongs to another user"
-        );
-        Some((ReasonCode::NotAuthorized, "the Client Identifier belongs to another user"))
+        let Session { permissions: owner, denials, .. } = &mut self.sessions[index];
+        if let Some(untold) = denials.get_or_insert_default().refusals.may_tell(now, FOR_A_CLIENT) {
+            tracing::info!(
+                client_id = &*request.client_id,
+                user = permissions.subject().user_name.as_deref(),
+                address = %permissions.subject().address,
+                owner = owner.subject().user_name.as_deref(),
+                refused_without_a_line = (untold > 0).then_some(untold),
+                "CONNECT refused: the Client Identifier belongs to another user"
+            );
+        }
+        Some((ReasonCode::NotAuthorized, FOREIGN))
+    }
+
+    /// Whether a Client Identifier belongs to somebody else than `subject`, who so may not connect with it.
+    pub(crate) fn is_anothers(&self, now: Instant, index: SessionIndex, subject: &Subject) -> bool {
+        let session = &self.sessions[index];
+        let is_living = session.connection.is_some() || session.is_waited_for(now);
+        let is_foreign = session.has_owner && !session.permissions.subject().is_same_identity(subject);
+        self.settings.bind_client_id && is_living && is_foreign
     }
 
     /// Gives a connected Client its rights, and tells them to the groups it shares Subscriptions with.
@@ -243,6 +254,8 @@ impl State {
     }
 }
 
+/// Why a Client is refused that comes with somebody else's Client Identifier.
+pub(crate) const FOREIGN: &str = "the Client Identifier belongs to another user";
 /// Why a Client is disconnected or refused whose user was taken away.
 const USER_GONE: &str = "the user is not known any more";
 /// Why a Client with such a Will is refused.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::permissions::{Permissions, identity::Identity, rule_set::RuleSet};
+use crate::permissions::{Permissions, identity::Identity, rule_set::RuleSet, subject::Subject};
 
 /// The rule sets in force, by name. The first is the one for whoever names none of the others.
 #[derive(Debug, Default)]
@@ -35,6 +35,11 @@ impl InForce {
             }
         };
         Permissions::new(Arc::clone(&identity.subject), rules)
+    }
+
+    /// The rights that a Client would have that comes now, without rules of its own.
+    pub(crate) fn permissions_of_stranger(&self, subject: Arc<Subject>) -> Permissions {
+        Permissions::new(subject, self.sets.first().map(Arc::clone).unwrap_or_default())
     }
 
     /// Brings rights that were given by an older set up to date.

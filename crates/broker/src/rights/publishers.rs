@@ -91,6 +91,12 @@ impl Publishers {
         }
     }
 
+    /// Who has set a Retained Message, if that is known.
+    pub(crate) fn of(&self, kept: &Kept) -> Option<&Identity> {
+        let entry = self.entries.get(kept.publisher.0 as usize)?.as_ref()?;
+        Some(&entry.identity)
+    }
+
     fn entry(&mut self, index: u32) -> &mut Entry {
         self.entries[index as usize].as_mut().expect("a publisher that has set a message")
     }

@@ -8,7 +8,7 @@ use dunlin_packet::{
 use foldhash::HashMap;
 
 use crate::{
-    inspect::answer::GroupReport,
+    inspect::{explanation::GroupOutlook, reports::GroupReport},
     permissions::Permissions,
     routing::group_mail::{GroupName, Member},
     subscriptions::{Subscriptions, subscription::Subscription},
@@ -157,13 +157,24 @@ impl Groups {
         let mut reports = Vec::new();
         self.filters.matches(topic_name, &mut |_, index, _| {
             let Some(Some(group)) = self.groups.get(index.0 as usize) else { return };
-            reports.push(GroupReport {
-                topic_filter: group.name.as_str().into(),
-                members: group.members.len(),
-                connected: group.members.iter().filter(|entry| entry.is_online).count(),
-            });
+            reports.push(group.report());
         });
         reports
+    }
+
+    /// The same for at most `rows_max` groups, with the member whose turn it is, and how many groups there are. Nobody's
+    /// turn changes by asking.
+    pub(crate) fn outlooks(&self, topic_name: TopicName<'_>, rows_max: usize) -> (Vec<GroupOutlook>, usize) {
+        let (mut outlooks, mut total) = (Vec::new(), 0);
+        self.filters.matches(topic_name, &mut |_, index, _| {
+            let Some(Some(group)) = self.groups.get(index.0 as usize) else { return };
+            total += 1;
+            if outlooks.len() < rows_max {
+                let next = group.turn(None, topic_name).map(|index| group.members[index].member);
+                outlooks.push(GroupOutlook { report: group.report(), name: group.name.clone(), next });
+            }
+        });
+        (outlooks, total)
     }
 
     pub(crate) fn give_back(&mut self, mut found: Vec<u32>) {
@@ -204,28 +215,37 @@ impl Entry {
 }
 
 impl Group {
+    fn report(&self) -> GroupReport {
+        GroupReport {
+            topic_filter: self.name.as_str().into(),
+            members: self.members.len(),
+            connected: self.members.iter().filter(|entry| entry.is_online).count(),
+        }
+    }
+
     fn has_kept(&self) -> bool {
         self.members.iter().any(|entry| entry.is_kept)
     }
 
     /// In turn among the connected members; without any, in turn among all. Who may not receive the message is passed over.
     fn choose(&mut self, except: Option<Member>, topic_name: TopicName<'_>) -> Option<Chosen> {
+        let index = self.turn(except, topic_name)?;
+        self.next = (index + 1) % self.members.len();
+        let Entry { member, is_kept, .. } = self.members[index];
+        Some(Chosen { member, is_kept })
+    }
+
+    /// Whose turn it is; nothing changes by asking.
+    fn turn(&self, except: Option<Member>, topic_name: TopicName<'_>) -> Option<usize> {
         let count = self.members.len();
-        for only_online in [true, false] {
-            for step in 0..count {
-                let index = (self.next + step) % count;
-                let entry = &self.members[index];
-                let (member, is_kept) = (entry.member, entry.is_kept);
-                if Some(member) != except
-                    && (entry.is_online || !only_online)
-                    && entry.may_receive(topic_name)
-                {
-                    self.next = (index + 1) % count;
-                    return Some(Chosen { member, is_kept });
-                }
-            }
-        }
-        None
+        let may_have = |index: usize, only_online: bool| {
+            let entry = &self.members[index];
+            Some(entry.member) != except && (entry.is_online || !only_online) && entry.may_receive(topic_name)
+        };
+        [true, false].into_iter().find_map(|only_online| {
+            let mut indexes = (0..count).map(|step| (self.next + step) % count);
+            indexes.find(|&index| may_have(index, only_online))
+        })
     }
 }
 

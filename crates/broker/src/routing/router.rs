@@ -7,6 +7,7 @@ use crate::{
     ids::{Receipt, ShardId},
     message::{Message, View},
     output::Outbox,
+    pace::FOR_A_CLIENT,
     permissions::identity::Identity,
     publication::Publication,
     records::{content::TransitParts, key::Key},
@@ -155,7 +156,7 @@ impl State {
         let old = if is_removal || message.has_expired(now) {
             self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
-        } else if self.has_room_for_retained(&message) {
+        } else if self.has_room_to_retain(topic_name, message.size()) {
             self.retained_bytes += message.size() as u64;
             if self.is_filed(topic_name) {
                 out.batch.put_retained(slot, &message, publisher.as_ref());
@@ -163,12 +164,22 @@ impl State {
             let publisher = self.publishers.add(publisher);
             self.retained.keep(topic_name, Kept { message: message.clone(), publisher })
         } else {
-            tracing::warn!(topic_name = topic_name.as_str(), "Retained Message not kept: the table is full");
+            self.tell_unkept(now, topic_name);
             self.counters.dropped_retained_full += 1;
             self.unfile_retained(slot, topic_name, out);
             self.retained.remove(topic_name)
         };
         self.forget_retained(old);
+    }
+
+    /// Tells the log of a Retained Message without room, but not of each.
+    fn tell_unkept(&mut self, now: Instant, topic_name: TopicName<'_>) {
+        let Some(untold) = self.unkept.may_tell(now, FOR_A_CLIENT) else { return };
+        tracing::warn!(
+            topic_name = topic_name.as_str(),
+            others_without_a_line = (untold > 0).then_some(untold),
+            "Retained Message not kept: the table is full"
+        );
     }
 
     /// What was kept of a topic is not any more.
@@ -190,13 +201,14 @@ impl State {
         self.settings.is_durable && !topic_name.as_str().starts_with("$SYS/")
     }
 
-    fn has_room_for_retained(&self, message: &Message) -> bool {
-        let bytes = self.retained_bytes + message.size() as u64;
+    /// Whether a message of `size` bytes can be kept for this topic.
+    pub(crate) fn has_room_to_retain(&self, topic_name: TopicName<'_>, size: usize) -> bool {
+        let bytes = self.retained_bytes + size as u64;
         if bytes > self.settings.retained_bytes_max {
             return false;
         }
         self.retained.len() < self.settings.retained_messages_max as usize
-            || self.retained.get(message.topic_name()).is_some()
+            || self.retained.get(topic_name).is_some()
     }
 }
 

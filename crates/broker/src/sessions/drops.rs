@@ -2,6 +2,8 @@
 
 use dunlin_protocol::time::Instant;
 
+use crate::pace::{Pace, SUMS_FOR_A_CLIENT};
+
 /// Why a message was dropped for one Session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DropCause {
@@ -40,8 +42,9 @@ pub struct DropCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Drops {
     pub(crate) counts: DropCounts,
-    /// When the log was told last, and what the counts were.
-    told: Option<(Instant, DropCounts)>,
+    pace: Pace,
+    /// What the counts were when the log was told last.
+    told: DropCounts,
 }
 
 impl Drops {
@@ -59,13 +62,9 @@ impl Drops {
 
     /// What the log is to be told now, if enough time has passed since the last time.
     pub(crate) fn news(&mut self, now: Instant) -> Option<DropCounts> {
-        let before = match self.told {
-            Some((at, _)) if now.saturating_since(at).as_millis() < MS_BETWEEN_LINES => return None,
-            Some((_, before)) => before,
-            None => DropCounts::default(),
-        };
-        self.told = Some((now, self.counts));
+        self.pace.may_tell(now, SUMS_FOR_A_CLIENT)?;
         let counts = self.counts;
+        let before = std::mem::replace(&mut self.told, counts);
         Some(DropCounts {
             slow: counts.slow - before.slow,
             offline: counts.offline - before.offline,
@@ -76,6 +75,3 @@ impl Drops {
         })
     }
 }
-
-/// Milliseconds between two lines of the log about the drops of one Session.
-const MS_BETWEEN_LINES: u128 = 60_000;

@@ -96,6 +96,7 @@ impl State {
     ) {
         let filed = self.filed_as(now, target.session, qos, publication, target.group.is_some());
         let delivery = delivery(publication, target, qos, retain, filed);
+        self.note_first_in_flight(now, target.session, id);
         let outbound = &mut self.sessions[target.session].outbound;
         let packet_id = outbound.send(qos, delivery).expect("there is quota"); // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT3-4.3.2-1]
         if filed.number != 0 {
@@ -143,6 +144,14 @@ impl State {
         };
         self.count_sent(now, target.session, publication.view.payload.len(), is_written);
         is_written
+    }
+
+    /// Nothing was in flight until now: whoever waits for an acknowledgement waits from now on.
+    #[inline]
+    pub(crate) fn note_first_in_flight(&mut self, now: Instant, index: SessionIndex, id: ConnectionId) {
+        if self.sessions[index].outbound.in_flight() == 0 {
+            self.connection(id).progress_at = now;
+        }
     }
 
     pub(crate) fn count_sent(

@@ -187,6 +187,11 @@ impl State {
 
     /// Whether a full queue somewhere keeps this message out.
     pub(crate) fn is_kept_out(&self, topic_name: TopicName<'_>) -> bool {
+        self.keeps_out(topic_name).is_some()
+    }
+
+    /// The Client whose full queue keeps this message out, if any does.
+    pub(crate) fn keeps_out(&self, topic_name: TopicName<'_>) -> Option<&str> {
         let is_match = |refusal: &Refusal| {
             self.settings.overflow_of(&refusal.client_id, topic_name) == Overflow::Reject
                 && refusal
@@ -194,6 +199,9 @@ impl State {
                     .iter()
                     .any(|text| TopicFilter::parse(text).is_ok_and(|filter| filter.matches(topic_name)))
         };
-        !self.refusing.is_empty() && self.refusing.iter().any(is_match)
+        if self.refusing.is_empty() {
+            return None;
+        }
+        self.refusing.iter().find(|refusal| is_match(refusal)).map(|refusal| &*refusal.client_id)
     }
 }

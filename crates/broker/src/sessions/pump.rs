@@ -189,6 +189,7 @@ impl State {
             delivery.filed.has_state = was_filed;
         }
         let kept = delivery.clone();
+        self.note_first_in_flight(now, index, id);
         let packet_id = self.sessions[index].outbound.send(qos, kept).expect("there is quota");
         if is_kept {
             if was_filed {

@@ -1,5 +1,6 @@
 //! One Session (4.1): everything about a Client that outlives its Network Connection.
 
+use dunlin_packet::reason_code::ReasonCode;
 use dunlin_protocol::{inbound::Inbound, outbound::Outbound, time::Instant};
 use smallvec::SmallVec;
 use thin_vec::ThinVec;
@@ -7,6 +8,7 @@ use thin_vec::ThinVec;
 use crate::{
     ids::ConnectionId,
     message::Message,
+    pace::FOR_A_CLIENT,
     permissions::Permissions,
     records::key::Owner,
     rights::{cache::ReceiveCache, denials::Denials},
@@ -124,6 +126,18 @@ impl Session {
     /// Whether nothing in memory waits for its Client, or for an acknowledgement of it.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.len_in_memory() == 0 && self.outbound.in_flight() == 0
+    }
+
+    /// Tells the log what was refused because of a limit, if it has not had many such lines about this Client lately.
+    pub(crate) fn tell_refusal(&mut self, now: Instant, packet: &str, topic: Option<&str>, code: ReasonCode) {
+        let denials = self.denials.get_or_insert_default();
+        let Some(untold) = denials.refusals.may_tell(now, FOR_A_CLIENT) else { return };
+        tracing::info!(
+            client_id = &*self.client_id,
+            topic,
+            refused_without_a_line = (untold > 0).then_some(untold),
+            "{packet} refused: {code}"
+        );
     }
 
     pub(crate) fn subscriptions(&self) -> usize {

@@ -86,6 +86,7 @@ impl World {
             valid_for: None,
             authentication: None,
             peer: "nowhere".into(),
+            entry: None,
         };
         let arrival = Arrival { connection, request, unread: Vec::new() };
         self.shard.handle(NOW, Input::Arrived(Box::new(arrival)), &mut self.out);

@@ -1,9 +1,9 @@
 //! `dunlin admin`: looks into a running Server, over its socket.
 
-mod link;
-mod rows;
+pub(crate) mod link;
+pub(crate) mod rows;
 mod show;
-mod table;
+pub(crate) mod table;
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},

@@ -13,7 +13,7 @@ use dunlin_packet::reason_code::ReasonCode;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
-use crate::args::{ConnectionArgs, Target, parse_qos};
+use crate::args::{ConnectionArgs, Target};
 use crate::exit::Failure;
 use crate::output;
 use crate::properties::Command;
@@ -28,7 +28,7 @@ pub struct PublishArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// QoS of the messages: 0, 1 or 2
-    #[arg(short, long, default_value = "0", value_parser = parse_qos)]
+    #[arg(short, long, default_value = "0")]
     pub qos: QoS,
     /// The Server keeps the message as the Retained Message of its topic
     #[arg(short, long)]

@@ -22,7 +22,7 @@ use tokio::signal;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use crate::args::{ConnectionArgs, Target, parse_qos};
+use crate::args::{ConnectionArgs, Target};
 use crate::commands::publish::parse_seconds;
 use crate::exit::{Failure, TIMED_OUT};
 use crate::format::Format;
@@ -42,7 +42,7 @@ pub struct SubscribeArgs {
     #[arg(short = 'U', long, value_name = "FILTER")]
     pub unsubscribe: Vec<String>,
     /// Highest QoS at which messages are to come: 0, 1 or 2
-    #[arg(short, long, default_value = "0", value_parser = parse_qos)]
+    #[arg(short, long, default_value = "0")]
     pub qos: QoS,
     /// Prints the topic before the payload
     #[arg(short, long)]

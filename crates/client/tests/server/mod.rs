@@ -1,4 +1,5 @@
 //! A Server for one test: it accepts a connection, expects packets and sends packets, written as short texts.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use dunlin_client::options::{Options, ProtocolVersion, QoS};
 use dunlin_packet::acks::Ack;
@@ -54,9 +55,14 @@ impl Server {
         self.answer("CONNECT ", false, reason_code).await
     }
 
-    async fn answer(&self, connect: &str, session_present: bool, reason_code: ReasonCode) -> Peer {
+    /// Accepts a stream and says nothing.
+    pub(crate) async fn listen(&self) -> Peer {
         let (stream, _) = self.listener.accept().await.unwrap();
-        let mut peer = Peer { stream, version: ProtocolVersion::V5_0, unread: Vec::new() };
+        Peer { stream, version: ProtocolVersion::V5_0, unread: Vec::new() }
+    }
+
+    async fn answer(&self, connect: &str, session_present: bool, reason_code: ReasonCode) -> Peer {
+        let mut peer = self.listen().await;
         peer.expect(connect).await;
         let properties = PropertyList::EMPTY;
         peer.write(&Packet::Connack(Connack { session_present, reason_code, properties })).await;
@@ -67,19 +73,24 @@ impl Server {
 impl Peer {
     /// The next packet of the Client is this one.
     pub(crate) async fn expect(&mut self, text: &str) {
+        self.take(|packet| assert_eq!(describe(packet), text)).await;
+    }
+
+    /// What `look` sees in the next packet of the Client.
+    pub(crate) async fn take<T>(&mut self, look: impl FnOnce(&Packet<'_>) -> T) -> T {
         loop {
             if let Some(frame) = Frame::split(&self.unread, u32::MAX).unwrap() {
                 let packet = Packet::decode(self.version, frame).unwrap();
                 if let Packet::Connect(connect) = &packet {
                     self.version = connect.version;
                 }
-                assert_eq!(describe(&packet), text);
+                let seen = look(&packet);
                 let len = frame.encoded_len;
                 self.unread.drain(..len);
-                return;
+                return seen;
             }
             let read = self.stream.read_buf(&mut self.unread).await.unwrap();
-            assert!(read > 0, "the Client closed instead of sending {text}");
+            assert!(read > 0, "the Client closed instead of sending a packet");
         }
     }
 
@@ -115,12 +126,17 @@ impl Peer {
         self.write(&Packet::Disconnect(Disconnect::with_reason(reason_code))).await;
     }
 
+    /// Sends what is no packet.
+    pub(crate) async fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
     /// Ends the connection.
     pub(crate) async fn close(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    async fn write(&mut self, packet: &Packet<'_>) {
+    pub(crate) async fn write(&mut self, packet: &Packet<'_>) {
         let mut bytes = Vec::new();
         packet.encode(self.version, &mut bytes).unwrap();
         self.stream.write_all(&bytes).await.unwrap();

@@ -13,6 +13,7 @@ use x509_parser::{
     extensions::GeneralName,
     oid_registry,
     prelude::FromDer,
+    revocation_list::{CertificateRevocationList, RevokedCertificate},
     x509::{AttributeTypeAndValue, X509Name},
 };
 
@@ -88,8 +89,32 @@ impl Certificate {
 /// When the next list of revoked certificates is due, if the list (DER) says so.
 #[must_use]
 pub fn next_update(crl: &[u8]) -> Option<SystemTime> {
-    let (_, list) = x509_parser::revocation_list::CertificateRevocationList::from_der(crl).ok()?;
+    let (_, list) = CertificateRevocationList::from_der(crl).ok()?;
     Some(time(list.next_update()?.timestamp()))
+}
+
+/// A list of revoked certificates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RevocationList {
+    /// Who says so, written as in a [`Certificate`].
+    pub issuer: String,
+    /// Serial numbers, written as in a [`Certificate`], and since when each is revoked.
+    pub revoked: Vec<(String, SystemTime)>,
+}
+
+impl RevocationList {
+    /// Reads a list from its bytes (DER); `None` if it is none.
+    #[must_use]
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+        let entry = |entry: &RevokedCertificate<'_>| {
+            (serial(entry.raw_serial()), time(entry.revocation_date.timestamp()))
+        };
+        Some(Self {
+            issuer: name(list.issuer()),
+            revoked: list.iter_revoked_certificates().map(entry).collect(),
+        })
+    }
 }
 
 fn time(seconds: i64) -> SystemTime {

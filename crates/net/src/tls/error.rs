@@ -100,6 +100,9 @@ fn certificate_text(error: &CertificateError) -> String {
         }
         CertificateError::Revoked => "is revoked".to_owned(),
         CertificateError::UnknownIssuer => "is of a CA that is not in client_ca_file".to_owned(),
+        CertificateError::BadSignature => {
+            "is of another CA than that of the same name in client_ca_file".to_owned()
+        }
         CertificateError::UnknownRevocationStatus => {
             "is of a CA whose list of revoked certificates is not in client_crl_file".to_owned()
         }

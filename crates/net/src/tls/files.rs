@@ -16,7 +16,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{certificate::Certificate, error::FileError};
+use super::{
+    certificate::{Certificate, RevocationList},
+    error::FileError,
+};
 
 /// Where a certificate and its key are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +60,27 @@ impl KeyFiles {
         };
         Ok((key, own))
     }
+}
+
+/// Reads the first certificate of a file.
+///
+/// # Errors
+/// Each [`FileError`] about one file.
+pub fn first_certificate(file: &Path) -> Result<Certificate, FileError> {
+    let what = || "its first certificate cannot be read".to_owned();
+    let invalid = || FileError::Invalid { file: file.to_owned(), what: what() };
+    Certificate::read(&certificates(file)?[0]).ok_or_else(invalid)
+}
+
+/// Reads the lists of revoked certificates of a file.
+///
+/// # Errors
+/// Each [`FileError`] about one file.
+pub fn lists_of_revoked(file: &Path) -> Result<Vec<RevocationList>, FileError> {
+    let invalid =
+        || FileError::Invalid { file: file.to_owned(), what: "a list of it cannot be read".to_owned() };
+    let lists = revocation_lists(file)?;
+    lists.iter().map(|list| RevocationList::read(list).ok_or_else(invalid)).collect()
 }
 
 /// All certificates of a file, at least one.

@@ -89,9 +89,14 @@ fn subprotocol(head: &RequestHead) -> Result<Option<&'static str>, UpgradeError>
     if offers_any { Err(UpgradeError::Subprotocol) } else { Ok(None) }
 }
 
-fn response(key: &str, subprotocol: Option<&str>) -> Vec<u8> {
+/// What `Sec-WebSocket-Accept` says to a `Sec-WebSocket-Key`.
+pub(super) fn accept_value(key: &str) -> String {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
-    let accept = BASE64.encode(hash.as_ref());
+    BASE64.encode(hash.as_ref())
+}
+
+fn response(key: &str, subprotocol: Option<&str>) -> Vec<u8> {
+    let accept = accept_value(key);
     let mut response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
     );

@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    explain_words::Asked,
     lines::{Hung, Lines},
     shards::{NoAnswer, Shards},
     sums::{Whole, count_sessions},
@@ -101,6 +102,20 @@ impl Operator {
             }
             Question::Retained { filter, limit } => self.list_retained(filter, limit, lines).await,
             Question::Drops { limit } => self.show_drops(sorted_limit(limit), lines).await,
+            Question::ExplainPublish { client_id, topic, qos, retain, payload_bytes, stated, limit } => {
+                let asked = Asked { client_id, topic, qos, retain, payload_bytes };
+                self.explain_publish(asked, stated, limit, lines).await
+            }
+            Question::ExplainSubscribe { client_id, topic_filter, qos, stated, limit } => {
+                self.explain_subscribe(client_id, (topic_filter, qos), stated, limit, lines).await
+            }
+            Question::ExplainReceive { client_id, topic, stated } => {
+                self.explain_receive(client_id, topic, stated, lines).await
+            }
+            Question::ExplainMissing { client_id, topic, qos, payload_bytes, from } => {
+                let asked = Asked { client_id, topic, qos, retain: false, payload_bytes };
+                self.explain_missing(asked, from, lines).await
+            }
             Question::Disconnect { client_id, reason } => self.disconnect(client_id, reason, lines).await,
             Question::Reload {} => self.reload(lines).await,
             Question::DeleteSession { client_id } => self.delete(client_id, lines).await,

@@ -3,8 +3,8 @@
 use dunlin_admin_api::{session, status};
 use dunlin_broker::{
     inspect::{
-        answer::{ConnectionReport, GroupReport, QueueReport, SessionReport, SubscriptionReport},
         question::Choice,
+        reports::{ConnectionReport, GroupReport, QueueReport, SessionReport, SubscriptionReport},
     },
     message::Message,
     rights::denials::DenialCounts,
@@ -51,15 +51,19 @@ pub(crate) fn session(report: SessionReport) -> session::Session {
 fn connection(report: ConnectionReport) -> session::Connection {
     let ConnectionReport {
         peer,
+        entry,
         user_name,
         version,
         connected_at,
         last_packet_at,
         keep_alive_s,
         output_bytes,
+        ..
     } = report;
     session::Connection {
         address: peer.into(),
+        listener: entry.as_ref().map(|entry| entry.listener.to_string()),
+        provider: entry.and_then(|entry| entry.provider.as_deref().map(Into::into)),
         user_name: user_name.map(Into::into),
         version: version.to_string(),
         connected_at_ms: connected_at.as_ms(),

@@ -85,6 +85,12 @@ pub(super) fn reason(refusal: &Refusal) -> String {
             format!("{reason} (0x{:02X})", code.value())
         }
         Refusal::Code { code, reason } => format!("{} (0x{:02X}): {reason}", code.name(), code.value()),
+        Refusal::WillDenied { topic, rule } => {
+            format!(
+                "Not authorized (0x87): it may not publish to its Will Topic \"{}\": {rule}",
+                Escaped(topic)
+            )
+        }
         Refusal::GaveUp => "the Client gave up".to_owned(),
     }
 }

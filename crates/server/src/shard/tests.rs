@@ -215,6 +215,7 @@ fn request() -> ConnectRequest {
         valid_for: None,
         authentication: None,
         peer: "test".into(),
+        entry: None,
     }
 }
 

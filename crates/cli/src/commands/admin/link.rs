@@ -19,14 +19,14 @@ use crate::exit::Failure;
 use super::rows::Trouble;
 
 /// A connection to a Server's socket.
-pub(super) struct Link {
+pub(crate) struct Link {
     path: PathBuf,
     stream: BufReader<UnixStream>,
 }
 
 impl Link {
     /// Finds the socket and opens it.
-    pub(super) fn open(socket: Option<PathBuf>, data_dir: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(crate) fn open(socket: Option<PathBuf>, data_dir: Option<PathBuf>) -> Result<Self, Failure> {
         let paths = match (socket, data_dir) {
             (Some(path), _) => vec![path],
             (None, Some(folder)) => vec![folder.join(SOCKET_NAME)],
@@ -50,7 +50,7 @@ impl Link {
     }
 
     /// Asks, and hands over what is said line by line. What the Server refuses is a failure.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         question: &Question,
         take: &mut dyn FnMut(Answer) -> Result<(), Trouble>,

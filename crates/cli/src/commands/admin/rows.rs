@@ -8,7 +8,7 @@ use crate::exit::Failure;
 
 /// Why the work ends early.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// It has failed.
     Failed(Failure),
     /// Standard output is closed: whoever read it has seen enough.
@@ -31,7 +31,7 @@ impl From<io::Error> for Trouble {
 }
 
 /// Text of strangers, without what a terminal would obey.
-pub(super) fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() || is_invisible(character) {
@@ -49,7 +49,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// A number of bytes: `512 B`, `1.5 KB`, `20 MB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut size = count as f64;
     if count < 1_000 {
         return format!("{count} B");
@@ -65,7 +65,7 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// A length of time: `5 s`, `3 min 20 s`, `2 d 4 h`.
-pub(super) fn seconds(count: u64) -> String {
+pub(crate) fn seconds(count: u64) -> String {
     let (minutes, hours, days) = (count / 60, count / 3_600, count / 86_400);
     match count {
         0..60 => format!("{count} s"),
@@ -76,7 +76,7 @@ pub(super) fn seconds(count: u64) -> String {
 }
 
 /// A moment, in the time of this machine.
-pub(super) fn moment(ms: u64) -> String {
+pub(crate) fn moment(ms: u64) -> String {
     let Ok(timestamp) = Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)) else {
         return format!("{ms} ms");
     };

@@ -93,8 +93,8 @@ impl<W: Write> Printer<W> {
             }
             Answer::Done { message } if self.form == Form::Json => self.object(&json!({ "done": message })),
             Answer::Done { message } => Ok(writeln!(self.out, "{message}")?),
-            // The link has made a failure of it.
-            Answer::Refused { .. } => Ok(()),
+            // The link has made a failure of it; the others are what `dunlin explain` asks for.
+            _ => Ok(()),
         }
     }
 
@@ -240,6 +240,8 @@ fn session_fields(session: &Session) -> Vec<(&'static str, String)> {
             ("state", "connected".to_owned()),
             ("connected since", moment(connection.connected_at_ms)),
             ("address", safe(&connection.address)),
+            ("listener", connection.listener.as_deref().map_or("none".to_owned(), safe)),
+            ("provider", connection.provider.as_deref().map_or("none".to_owned(), safe)),
             ("user name", connection.user_name.as_deref().map_or("none".to_owned(), safe)),
             ("protocol", format!("MQTT {}", safe(&connection.version))),
             (

@@ -3,19 +3,19 @@
 use std::io::{self, Write};
 
 /// A table that is printed as its rows come: the first ones decide the widths.
-pub(super) struct Table {
+pub(crate) struct Table {
     headings: &'static [&'static str],
     widths: Option<Vec<usize>>,
 }
 
 impl Table {
     /// Headings that end with a space belong to columns of numbers.
-    pub(super) fn new(headings: &'static [&'static str]) -> Self {
+    pub(crate) fn new(headings: &'static [&'static str]) -> Self {
         Self { headings, widths: None }
     }
 
     /// Prints some rows.
-    pub(super) fn print(&mut self, out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
+    pub(crate) fn print(&mut self, out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
         let headings = self.headings;
         if self.widths.is_none() {
             let width = |column: usize| {
