@@ -22,6 +22,7 @@ use mio::Waker;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{Notify, mpsc, watch},
+    task,
 };
 
 use crate::{
@@ -75,6 +76,8 @@ pub struct Server {
     shards: Vec<JoinHandle<()>>,
     storage: Option<Arc<StorageLink>>,
     admin_socket: Option<SocketFile>,
+    /// One for each listener.
+    accepting: Vec<task::JoinHandle<()>>,
     clock: Clock,
     stop: watch::Sender<bool>,
     failed: Arc<Notify>,
@@ -149,6 +152,7 @@ impl Server {
             desk,
             shards: Vec::new(),
             storage,
+            accepting: Vec::new(),
             admin_socket: None,
             clock: around.clock,
             stop: watch::Sender::new(false),
@@ -305,16 +309,25 @@ impl Server {
         });
     }
 
-    fn open_doors(&self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
+    fn open_doors(&mut self, sockets: Vec<BoundSocket>) -> Result<(), StartError> {
         let runtime = self.runtime.as_ref().expect("the Server is starting");
         let _context = runtime.enter();
         for socket in sockets {
             let door = Arc::clone(&self.doors[socket.number()]);
             let listener = Listener::new(socket.listen()?)
                 .map_err(|source| StartError::Resources { what: "a listener", source })?;
-            runtime.spawn(accept(Arc::clone(&self.desk), door, listener, self.stop.subscribe()));
+            let accepting = accept(Arc::clone(&self.desk), door, listener, self.stop.subscribe());
+            self.accepting.push(runtime.spawn(accepting));
         }
         Ok(())
+    }
+
+    /// Waits until all listeners are closed, and the files of those that have one are gone.
+    fn await_listeners(&self) {
+        let until = std::time::Instant::now() + CLOSE_TIME;
+        while self.accepting.iter().any(|task| !task.is_finished()) && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Warns of certificates that end soon, and reads them again when their files change.
@@ -424,6 +437,7 @@ impl Server {
                 tracing::error!("a shard ended with a panic");
             }
         }
+        self.await_listeners();
         runtime.shutdown_background();
         if let Some(storage) = self.storage.take() {
             if let Err(error) = storage.stop() {
@@ -508,3 +522,6 @@ const QUIET_TIME: Duration = Duration::from_millis(500);
 
 /// and how many more or fewer Clients there must be than the last time.
 const MANY_CLIENTS: u32 = 500;
+
+/// The longest wait for the listeners to close.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
