@@ -28,16 +28,20 @@ impl Reported {
         let Outcome { verdict, note } = outcome;
         let is_secret =
             ["pass", "psk", "auth_opt_", "plugin_opt_"].iter().any(|word| line.key.contains(word));
+        let name = || line.key.chars().take(NAME_MAX).collect::<String>();
         let text = match () {
-            () if line.written.is_empty() => line.key.clone(),
+            () if line.written.is_empty() => name(),
             () if is_secret && !line.key.ends_with("_file") || !is_known(&line.key) => {
-                format!("{} (hidden)", line.key)
+                format!("{} (hidden)", name())
             }
             () => format!("{} {}", line.key, line.written),
         };
         Self { file: Arc::clone(&line.file), number: line.number, text, verdict, note }
     }
 }
+
+/// So much of a name is told; none is longer.
+const NAME_MAX: usize = 64;
 
 impl fmt::Display for Reported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
