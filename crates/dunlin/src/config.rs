@@ -1,10 +1,9 @@
-//! `dunlin config`: says whether a configuration can be used, and what it comes to, without a Server.
+//! `dunlin config`: says whether a configuration can be used, and what it comes to, without a Server; makes one of mosquitto's.
 
-use std::{
-    fmt::Display,
-    io::{self, Write},
-    process::ExitCode,
-};
+mod import;
+mod screen;
+
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use dunlin_server::{
@@ -15,9 +14,10 @@ use dunlin_server::{
     },
 };
 
+use self::screen::{fail, say};
 use crate::serve::Serve;
 
-/// Checks and shows configurations
+/// Checks, shows and imports configurations
 ///
 /// What counts is put together as `dunlin serve` does it with the same options: defaults, the file, those of `conf.d` beside it in
 /// the order of their names, the environment (DUNLIN__...), the flags; later ones go over earlier ones.
@@ -48,6 +48,7 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    Import(import::Import),
 }
 
 impl Config {
@@ -56,6 +57,7 @@ impl Config {
         match self.action {
             Action::Check { serve } => check(&serve.into()),
             Action::Show { serve, json } => show(&serve.into(), json),
+            Action::Import(import) => import.run(),
         }
     }
 }
@@ -82,19 +84,4 @@ fn show(flags: &Flags, is_json: bool) -> ExitCode {
         Ok(loaded) => say(&as_toml(&loaded)),
         Err(error) => fail([error]),
     }
-}
-
-fn say(text: &str) -> ExitCode {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn fail(mistakes: impl IntoIterator<Item = impl Display>) -> ExitCode {
-    for mistake in mistakes {
-        eprintln!("dunlin: {mistake}");
-    }
-    ExitCode::FAILURE
 }

@@ -10,6 +10,7 @@ mod files;
 pub mod limit;
 pub mod load;
 pub mod model;
+pub mod mosquitto;
 pub mod origin;
 mod settings;
 mod sheet;

@@ -192,6 +192,11 @@ impl Drop for Program {
 }
 
 impl Finished {
+    /// The exit code; nothing if a signal ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
     /// Fails unless the program ended with exit code 0.
     #[track_caller]
     pub(crate) fn assert_success(self) -> Finished {

@@ -154,6 +154,10 @@ fn floor(text: &str, index: usize) -> usize {
 
 /// The word of `known` that begins with `word` or is most like it, if one is so like it that it may be meant.
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    // Nobody means a name by that, and to compare it would take long.
+    if word.len() > NAME_BYTES_MAX {
+        return None;
+    }
     // Not all of a long name was written.
     if let Some(longer) = known.clone().find(|other| word.len() >= 5 && other.starts_with(word)) {
         return Some(longer);
@@ -161,6 +165,9 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clo
     let (distance, best) = known.map(|other| (distance(word, other), other)).min()?;
     (distance <= 1 + word.chars().count().max(best.chars().count()) / 4).then_some(best)
 }
+
+/// Longer than any name.
+const NAME_BYTES_MAX: usize = 64;
 
 /// How many characters must be put in, taken out or changed to get from `a` to `b`.
 fn distance(a: &str, b: &str) -> usize {
@@ -226,6 +233,7 @@ mod tests {
             ("receive", Some("receive_maximum")),
             ("rec", None),
             ("colour", None),
+            (&"port".repeat(1_000_000), None),
         ] {
             assert_eq!(nearest(word, known.into_iter()), meant, "{word}");
         }
