@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_packet::version::ProtocolVersion;
 use dunlin_protocol::{
+    keep_alive::KeepAlive,
     time::Instant,
     topic_aliases::{InboundAliases, OutboundAliases},
 };
@@ -21,8 +22,6 @@ pub(crate) struct Connection {
     pub(crate) wants_problem_information: bool,
     /// The Client's Maximum Packet Size in bytes.
     pub(crate) maximum_packet_size: u32,
-    /// The longest silence in milliseconds: 1.5 times the Keep Alive; 0 is no bound (3.1.2.10).
-    pub(crate) silence_max_ms: u32,
     pub(crate) last_packet: Instant,
     /// What the Keep Alive timer is set to.
     pub(crate) keep_alive_at: Option<Instant>,
@@ -72,9 +71,9 @@ impl Connection {
         self.extras.as_deref().is_some_and(|extras| extras.outbound_aliases.is_on())
     }
 
-    /// The longest silence; meaningless if there is no bound.
-    pub(crate) fn silence_max(&self) -> std::time::Duration {
-        std::time::Duration::from_millis(u64::from(self.silence_max_ms))
+    /// When it has been silent for too long, if that has a bound (3.1.2.10).
+    pub(crate) fn silent_until(&self) -> Option<Instant> {
+        KeepAlive { interval_s: self.keep_alive_s }.server_deadline(self.last_packet)
     }
 }
 

@@ -10,7 +10,6 @@ use dunlin_packet::{
     version::ProtocolVersion,
 };
 use dunlin_protocol::{
-    keep_alive::KeepAlive,
     time::Instant,
     topic_aliases::{InboundAliases, OutboundAliases},
 };
@@ -205,13 +204,7 @@ impl State {
     /// Sets the Keep Alive timer from the last packet on.
     pub(crate) fn arm_keep_alive(&mut self, now: Instant, id: ConnectionId) {
         let connection = self.connection(id);
-        if connection.silence_max_ms == 0 {
-            return;
-        }
-        let at = connection.last_packet + connection.silence_max();
-        if at <= now {
-            return;
-        }
+        let Some(at) = connection.silent_until().filter(|&at| at > now) else { return };
         connection.keep_alive_at = Some(at);
         self.timers.set(at, Timer::KeepAlive(id));
     }
@@ -220,7 +213,7 @@ impl State {
     pub(crate) fn check_keep_alive(&mut self, now: Instant, id: ConnectionId, out: &mut Outbox) {
         let Some(connection) = self.find_connection(id) else { return };
         connection.keep_alive_at = None;
-        if connection.last_packet + connection.silence_max() > now {
+        if connection.silent_until().is_none_or(|at| at > now) {
             self.arm_keep_alive(now, id);
             return;
         }
@@ -250,8 +243,6 @@ fn connection_of(
     request: ConnectRequest,
     keep_alive_s: u16,
 ) -> Connection {
-    let keep_alive = KeepAlive { interval_s: keep_alive_s };
-    let silence_max_ms = keep_alive.server_deadline(now).map_or(0, |at| at.as_ms() - now.as_ms());
     let extras = request.version.has_properties().then(|| {
         Box::new(Extras {
             inbound_aliases: InboundAliases::new(settings.topic_alias_maximum),
@@ -267,7 +258,6 @@ fn connection_of(
         version: request.version,
         wants_problem_information: request.request_problem_information,
         maximum_packet_size: request.maximum_packet_size,
-        silence_max_ms: silence_max_ms as u32,
         last_packet: now,
         keep_alive_at: None,
         extras,
