@@ -96,10 +96,7 @@ fn limits(line: &Line, out: &mut Out) -> Option<Outcome> {
             "there is no such limit",
             "in-flight messages are limited by number: `in_flight_max` in [mqtt]",
         ),
-        "max_keepalive" if value == "65535" => Outcome::not_needed("there is no such limit"),
-        "max_keepalive" => Outcome::not_supported(
-            "there is no longest Keep Alive; `server_keep_alive_s` in [mqtt] lays one down for all Clients of 5.0",
-        ),
+        "max_keepalive" => out.table("mqtt").put("keep_alive_max_s", value.to_owned()),
         "max_packet_size" => match value.parse::<u64>() {
             Ok(bytes @ 20..=1_023) => out
                 .table("mqtt")
@@ -124,9 +121,13 @@ fn limits(line: &Line, out: &mut Out) -> Option<Outcome> {
         "memory_limit" | "message_size_limit" if value == "0" => {
             Outcome::not_needed("there is no such limit")
         }
-        "memory_limit" => Outcome::not_supported(
-            "queues, Sessions and Retained Messages have limits of their own: [limits] and [mqtt]",
-        ),
+        "memory_limit" => match value.parse::<u64>() {
+            Ok(bytes) => out
+                .table("limits")
+                .put("memory_max_mib", bytes.div_ceil(1 << 20).to_string())
+                .but("the whole process counts"),
+            Err(_) => Outcome::wrong("a number of bytes"),
+        },
         "message_size_limit" => Outcome::not_supported(
             "`maximum_packet_size` in [mqtt] limits the whole packet, and closes the connection",
         ),
