@@ -176,7 +176,7 @@ impl Screen<'_> {
             };
             return format!("Clients that are known to {}{others}", names.join(", "));
         }
-        let everybody = if self.addresses().any(|address| is_public(address.ip())) {
+        let everybody = if self.listeners.iter().filter_map(address).any(|address| is_public(address.ip())) {
             "ANYBODY who can reach it, without a password"
         } else {
             "everybody on this machine, without a password"
@@ -184,21 +184,30 @@ impl Screen<'_> {
         everybody.to_owned()
     }
 
-    /// What the tools must be told to find this Server.
+    /// What the tools must be told to find this Server: by plain TCP if there is a way.
     fn options(&self) -> String {
         let mut options = String::new();
-        let plain = || self.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
-        let mut addresses = plain().filter_map(address).chain(self.addresses());
-        let Some(address) = addresses.clone().find(|address| is_local(address.ip())).or(addresses.next())
-        else {
-            return options;
+        let is_plain = |kind| matches!(kind, ListenerKind::Tcp | ListenerKind::Any);
+        let plain = || self.listeners.iter().filter(move |listener| is_plain(listener.kind));
+        let near = plain().find(|listener| address(listener).is_some_and(|it| is_local(it.ip())));
+        let Some(listener) = near.or(plain().next()).or(self.listeners.first()) else { return options };
+        match &listener.place {
+            Place::Tcp(address) => {
+                if !is_local(address.ip()) {
+                    options += &format!(" -h {}", address.ip());
+                }
+                if address.port() != MQTT_PORT || !is_plain(listener.kind) {
+                    options += &format!(" -p {}", address.port());
+                }
+            }
+            Place::Unix(path) => options += &format!(" --unix {}", path.display()),
+        }
+        options += match listener.kind {
+            ListenerKind::Tls => " --cafile CA.pem",
+            ListenerKind::Ws => " --ws",
+            ListenerKind::Wss => " --ws --cafile CA.pem",
+            ListenerKind::Tcp | ListenerKind::Any | ListenerKind::Unix => "",
         };
-        if !is_local(address.ip()) {
-            options += &format!(" -h {}", address.ip());
-        }
-        if address.port() != MQTT_PORT {
-            options += &format!(" -p {}", address.port());
-        }
         if self.asks_everybody() {
             options += " -u USER -P PASSWORD";
         }
@@ -212,10 +221,6 @@ impl Screen<'_> {
             names.is_none_or(|names| !names.is_empty()) && listener.allow_anonymous != Some(true)
         };
         !self.config.auths.is_empty() && self.config.listeners.iter().all(asks)
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = SocketAddr> + Clone {
-        self.listeners.iter().filter_map(address)
     }
 }
 
@@ -276,6 +281,26 @@ mod tests {
             "  dunlin sub -t 'demo/#' -v\n  dunlin pub -t demo/hello -m 'Hello'\n",
         ] {
             assert!(screen.contains(line), "{line}\nis not in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn the_screen_knows_the_way_to_other_listeners() {
+        let place = Place::Tcp("127.0.0.1:8883".parse().unwrap());
+        let socket = Place::Unix("/run/mqtt.sock".into());
+        for (kind, place, options) in [
+            (ListenerKind::Tls, &place, " -p 8883 --cafile CA.pem -t"),
+            (ListenerKind::Wss, &place, " -p 8883 --ws --cafile CA.pem -t"),
+            (ListenerKind::Ws, &place, " -p 8883 --ws -t"),
+            (ListenerKind::Any, &place, " -p 8883 -t"),
+            (ListenerKind::Unix, &socket, " --unix /run/mqtt.sock -t"),
+        ] {
+            let listeners = [ListenerPlace { name: "one".to_owned(), kind, place: place.clone() }];
+            let screen = Screen { config: &Config::default(), listeners: &listeners, shards: 1 };
+            let mut out = Vec::new();
+            screen.show(&mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains(&format!("dunlin sub{options}")), "{options}: {out}");
         }
     }
 
