@@ -15,6 +15,7 @@ use self::{
 };
 
 pub mod identity;
+pub mod revoked;
 pub mod rule_set;
 pub mod ruling;
 pub mod subject;
@@ -128,10 +129,13 @@ impl Permissions {
         self.rules.is_open()
     }
 
-    /// Whether the user is none of those there are.
+    /// Why the Client may not be at all any more, if so: its user is none of those there are, or its certificate is revoked.
     #[must_use]
-    pub fn is_user_gone(&self) -> bool {
-        self.rules.is_user_gone(self.subject.user_name.as_deref())
+    pub fn withdrawal(&self) -> Option<Ground<'static>> {
+        if self.rules.is_user_gone(self.subject.user_name.as_deref()) {
+            return Some(Ground::UserGone);
+        }
+        self.rules.is_revoked(&self.subject).then_some(Ground::CertificateRevoked)
     }
 }
 
@@ -188,7 +192,7 @@ mod tests {
         assert_eq!(publish("$SYS"), Ruling::Denied(Ground::ServerOnly));
         assert!(free.may_subscribe(filter("#"), QoS::ExactlyOnce).is_allowed());
         assert!(free.may_receive(name("$SYS/b")).is_allowed() && free.may_receive_everything());
-        assert!(!free.is_user_gone());
+        assert_eq!(free.withdrawal(), None);
     }
 
     #[test]
@@ -305,7 +309,8 @@ mod tests {
         let rules = Arc::new(RuleSet::open("main").with_users(Some(Arc::new(users))));
         for (user_name, is_gone) in [(Some("ann"), false), (Some("bob"), true), (None, true)] {
             let subject = Subject { user_name: user_name.map(Into::into), ..ann() };
-            assert_eq!(Permissions::new(Arc::new(subject), Arc::clone(&rules)).is_user_gone(), is_gone);
+            let withdrawal = Permissions::new(Arc::new(subject), Arc::clone(&rules)).withdrawal();
+            assert_eq!(withdrawal, is_gone.then_some(Ground::UserGone), "{user_name:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         model::Config,
     },
     lobby::{
+        certificates,
         desk::{Desk, Terms},
         door::{Door, ReadTls},
     },
@@ -119,7 +120,15 @@ impl Reloader {
     pub(crate) fn reload_rights(&self) -> Result<(), RightsError> {
         let running = self.running();
         let users = self.desk.terms().chains.users();
-        rights::put_in_force(&running.config.rights, users, &self.rulebook, &self.desk.post)
+        let revoked = certificates::revoked(&self.doors);
+        rights::put_in_force(&running.config.rights, users, revoked, &self.rulebook, &self.desk.post)
+    }
+
+    /// Puts the lists of revoked certificates in force that the listeners have read, for those who are connected as well.
+    pub(crate) fn renew_revoked(&self) {
+        // One change of the rules after the other.
+        let _running = self.running();
+        rights::revoke(certificates::revoked(&self.doors), &self.rulebook, &self.desk.post);
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -166,23 +175,19 @@ impl Reloader {
         };
         // Those that have stayed read what is new in their files; it was read without a fault a moment ago.
         tell_changes(&chains);
-        let rules = RuleSet::clone(&rules).with_users(chains.users().map(Arc::new));
+        let users = chains.users().map(Arc::new);
         let settings = settings(&config);
         self.desk.change_terms(Terms {
             settings: Arc::clone(&settings),
             chains,
             connect_timeout: connect_timeout(&config),
         });
+        self.change_certificates(certificates);
+        // Who is revoked is asked by the rules, too.
+        let rules = RuleSet::clone(&rules).with_users(users).with_revoked(certificates::revoked(&self.doors));
         rights::swap(Arc::new(rules), &self.rulebook, &self.desk.post);
         if *settings != *terms.settings {
             self.desk.post.change_settings(&settings);
-        }
-        for (number, read) in certificates {
-            let door = &self.doors[number];
-            if let Some(tls) = &door.tls {
-                tls.change(read);
-                tracing::info!(listener = &*door.name, "certificates and keys are read again");
-            }
         }
         self.change_limits(&config);
         if let Some(level) = self.way.level.as_ref().filter(|_| config.log.level != running.config.log.level)
@@ -190,6 +195,16 @@ impl Reloader {
             level.set(config.log.level);
         }
         *running = Running { config, providers };
+    }
+
+    fn change_certificates(&self, certificates: Vec<(usize, ReadTls)>) {
+        for (number, read) in certificates {
+            let door = &self.doors[number];
+            if let Some(tls) = &door.tls {
+                tls.change(read);
+                tracing::info!(listener = &*door.name, "certificates and keys are read again");
+            }
+        }
     }
 
     fn change_limits(&self, config: &Config) {

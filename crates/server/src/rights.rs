@@ -7,6 +7,7 @@ use dunlin_auth::rights::{
 };
 use dunlin_broker::permissions::{
     Permissions,
+    revoked::Revoked,
     rule_set::{RuleSet, Users},
     ruling::Ground,
     subject::Subject,
@@ -46,25 +47,45 @@ pub fn read(config: &RightsConfig, users: Option<Users>) -> Result<Arc<RuleSet>,
     Ok(Arc::new(rules.with_users(users.map(Arc::new))))
 }
 
-/// Reads the rules again and puts them in force, for these users.
+/// The same rules, for whoever has not shown one of these certificates.
+pub(crate) fn without_revoked(rules: &RuleSet, revoked: Arc<Revoked>) -> Arc<RuleSet> {
+    Arc::new(rules.clone().with_revoked(revoked))
+}
+
+/// Reads the rules again and puts them in force, for these users, with these certificates revoked.
 ///
 /// # Errors
 /// Each [`RightsError`]; then those that were in force stay.
 pub(crate) fn put_in_force(
     config: &RightsConfig,
     users: Option<Users>,
+    revoked: Arc<Revoked>,
     rulebook: &Rulebook,
     post: &Post,
 ) -> Result<(), RightsError> {
     let rules =
         read(config, users).inspect_err(|error| tracing::error!(%error, "the rules stay as they were"))?;
-    swap(rules, rulebook, post);
+    swap(without_revoked(&rules, revoked), rulebook, post);
     Ok(())
 }
 
 /// Puts rules in force that were read.
 pub(crate) fn swap(rules: Arc<RuleSet>, rulebook: &Rulebook, post: &Post) {
     tracing::info!(rules = rules.len(), "new rules are in force");
+    tell(rules, rulebook, post);
+}
+
+/// Keeps the rules in force, but for other certificates that are revoked; those who have shown one are disconnected.
+pub(crate) fn revoke(revoked: Arc<Revoked>, rulebook: &Rulebook, post: &Post) {
+    let current = rulebook.current();
+    if current.revoked().map_or(revoked.is_empty(), |known| *known == revoked) {
+        return;
+    }
+    tracing::info!(certificates = revoked.len(), "other certificates are revoked");
+    tell(without_revoked(&current, revoked), rulebook, post);
+}
+
+fn tell(rules: Arc<RuleSet>, rulebook: &Rulebook, post: &Post) {
     // First for those who come, then for those who are there: nobody slips through in between.
     rulebook.swap(Arc::clone(&rules));
     post.change_rules(&rules);

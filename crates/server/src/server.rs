@@ -117,7 +117,7 @@ impl Server {
         hold_little_memory();
         let began = std::time::Instant::now();
         let doors = doors(config, &chains)?;
-        let rulebook = Arc::new(Rulebook::new(rights::read(&config.rights, chains.users())?));
+        let rulebook = Arc::new(rulebook(config, &chains, &doors)?);
         let chains = Arc::new(chains.with_rulebook(&rulebook));
         let sockets = listen::bind(&config.listeners)?;
         once_bound(config)?;
@@ -357,13 +357,17 @@ impl Server {
             return;
         }
         warn_of_ends(&self.doors, config.expiry_warning_days);
-        self.spawn(certificates::watch(self.doors.clone(), config.clone()));
+        let reloader = Arc::clone(&self.reloader);
+        let on_change = move || reloader.renew_revoked();
+        self.spawn(certificates::watch(self.doors.clone(), config.clone(), on_change));
     }
 
     /// Reads certificates, keys, CAs and lists of revoked certificates of all listeners again, for new connections; those that are there
-    /// stay. Returns the listeners whose files cannot be used, which stay as they were.
+    /// stay, but for Clients whose certificates are revoked now. Returns the listeners whose files cannot be used, which stay as they were.
     pub fn reload_certificates(&self) -> Vec<(String, FileError)> {
-        certificates::reload(&self.doors)
+        let failed = certificates::reload(&self.doors);
+        self.reloader.renew_revoked();
+        failed
     }
 
     /// Where Clients can connect, in the order of the configuration.
@@ -487,6 +491,12 @@ fn doors(config: &Config, chains: &Chains) -> Result<Vec<Arc<Door>>, StartError>
         })
     };
     (0..).zip(&config.listeners).map(door).collect()
+}
+
+/// Reads the rules, for the users there are, without those whose certificates are revoked.
+fn rulebook(config: &Config, chains: &Chains, doors: &[Arc<Door>]) -> Result<Rulebook, StartError> {
+    let rules = rights::read(&config.rights, chains.users())?;
+    Ok(Rulebook::new(rights::without_revoked(&rules, certificates::revoked(doors))))
 }
 
 fn listener_place(config: &Config, socket: &BoundSocket) -> ListenerPlace {

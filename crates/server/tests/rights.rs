@@ -1,5 +1,7 @@
 //! The matrix of rights, against a Server in this process: what a Client may do, and when it lost the right to it.
 
+#[path = "rights/papers.rs"]
+mod papers;
 #[path = "rights/world.rs"]
 mod world;
 
@@ -10,10 +12,11 @@ use std::fs;
 use dunlin_auth::chain::Chain;
 use dunlin_packet::{packet::Packet, qos::QoS, reason_code::ReasonCode};
 use dunlin_server::{config::model::Config, in_process, start_error::StartError};
+use papers::{ANNS, NOBODYS};
 use support::{Client, bytes_of, publish, until};
 use world::{
-    ANN, KEPT, Way, World, ann, enter, enter_3_1_1, expect_cut, ping, sees, subscribe_to_both, try_publish,
-    try_subscribe,
+    ANN, KEPT, Way, World, ann, ann_with_certificate, enter, enter_3_1_1, expect_cut, ping, sees,
+    subscribe_to_both, try_publish, try_subscribe,
 };
 
 /// When `ann` has no right, if ever.
@@ -25,14 +28,16 @@ enum When {
     WithdrawnWhileConnected,
     WithdrawnWhileOffline,
     UserDeleted,
+    CertificateRevoked,
 }
 
-const WHEN: [When; 5] = [
+const WHEN: [When; 6] = [
     When::HasIt,
     When::NeverHadIt,
     When::WithdrawnWhileConnected,
     When::WithdrawnWhileOffline,
     When::UserDeleted,
+    When::CertificateRevoked,
 ];
 
 /// One right.
@@ -45,7 +50,8 @@ struct Right {
     without: &'static str,
     /// What `ann` does while she may, if she may.
     prepare: fn(&mut World, &mut Client),
-    /// Whether what the right is about happens; `ann` is not there if her user is deleted.
+    /// Whether what the right is about happens; `ann` is not there if her user is deleted or her
+    /// certificate is revoked.
     happens: fn(&mut World, Option<Client>) -> bool,
 }
 
@@ -214,11 +220,24 @@ fn leave(world: &World, client: Client) {
     until("the connection is gone", || world.server.connections() < before);
 }
 
+/// Connects `ann` as it is needed for what happens to her.
+fn enter_at(world: &World, when: When, way: Way) -> Result<Client, ReasonCode> {
+    if when == When::CertificateRevoked { ann_with_certificate(world, way) } else { ann(world, way) }
+}
+
+/// Has another certificate revoked, which changes nothing, and then that of `ann`.
+fn revoke(world: &World, client: &mut Client) {
+    world.revoke(&[NOBODYS]);
+    ping(client);
+    world.revoke(&[NOBODYS, ANNS]);
+    expect_cut(client);
+}
+
 /// Plays one right at one time; whether what it is about happens.
 fn play(right: &Right, when: When) -> bool {
     let has_it_first = when != When::NeverHadIt;
     let mut world = World::new(right.shards, if has_it_first { right.with } else { right.without });
-    let mut client = ann(&world, KEPT).unwrap();
+    let mut client = enter_at(&world, when, KEPT).unwrap();
     (right.prepare)(&mut world, &mut client);
     match when {
         When::HasIt | When::NeverHadIt => {}
@@ -235,6 +254,11 @@ fn play(right: &Right, when: When) -> bool {
             world.delete_ann();
             expect_cut(&mut client);
             assert_eq!(ann(&world, KEPT).unwrap_err(), ReasonCode::NotAuthorized);
+            return (right.happens)(&mut world, None);
+        }
+        When::CertificateRevoked => {
+            revoke(&world, &mut client);
+            assert!(world.knock_with_certificate().is_closed());
             return (right.happens)(&mut world, None);
         }
     }
@@ -257,7 +281,7 @@ fn a_will_needs_the_right_when_it_is_left_and_when_it_is_sent() {
         let mut world = World::new(2, if when == When::NeverHadIt { "" } else { MAY_PUBLISH });
         let delay_s = if when == When::WithdrawnWhileOffline { 3_600 } else { 0 };
         let way = Way { will: Some(("t/x", delay_s)), ..KEPT };
-        let mut client = match ann(&world, way) {
+        let mut client = match enter_at(&world, when, way) {
             Ok(client) => client,
             Err(code) => {
                 assert_eq!((when, code), (When::NeverHadIt, ReasonCode::NotAuthorized));
@@ -282,6 +306,7 @@ fn a_will_needs_the_right_when_it_is_left_and_when_it_is_sent() {
                 world.delete_ann();
                 expect_cut(&mut client);
             }
+            When::CertificateRevoked => revoke(&world, &mut client),
         }
         assert_eq!(world.watcher_sees("t/x"), when == When::HasIt, "{when:?}");
     }
@@ -365,6 +390,26 @@ fn what_is_kept_remembers_whose_it_is() {
     // The right is back, and so is what she has set.
     world.change(MAY_PUBLISH);
     assert!(has_retained(&world, "late-2"));
+}
+
+/// Who is revoked while the Server does not run has no right after that either.
+#[test]
+fn a_list_of_revoked_certificates_counts_from_the_start() {
+    let world = World::durable(2, MAY_PUBLISH);
+    let way = Way { will: Some(("t/x", 3_600)), ..KEPT };
+    let mut client = ann_with_certificate(&world, way).unwrap();
+    assert!(!try_publish(&mut client, "t/x", true, None).is_error());
+    leave(&world, client);
+    world.write_revoked(&[ANNS]);
+    let mut world = world.restarted(MAY_PUBLISH);
+    assert!(!has_retained(&world, "late-1"));
+    let anew = Way { clean_start: true, ..KEPT };
+    ping(&mut ann(&world, anew).unwrap());
+    assert!(!world.watcher_sees("t/x"), "the end of her Session sends no Will");
+    // The list was wrong: she had the right all the time.
+    world.revoke(&[]);
+    assert!(has_retained(&world, "late-2"));
+    ping(&mut ann_with_certificate(&world, KEPT).unwrap());
 }
 
 /// 3.x cannot be told: what it may not publish is acknowledged and dropped, SUBACK of 3.1.1 says 0x80.

@@ -3,12 +3,12 @@
 use dunlin_packet::reason_code::ReasonCode;
 use dunlin_protocol::time::Instant;
 
-use crate::{ids::ConnectionId, input::Storage, output::Outbox, sessions::session::Session, state::State};
-
-use super::{
-    answer::{Answer, Answered, Deletion},
-    question::Whom,
+use crate::{
+    ids::ConnectionId, input::Storage, output::Outbox, permissions::who::Who, sessions::session::Session,
+    state::State,
 };
+
+use super::answer::{Answer, Answered, Deletion};
 
 /// Places of the table that are looked at in one step.
 const EXPELLED_MAX: u32 = 1_024;
@@ -34,14 +34,14 @@ impl State {
     pub(super) fn expel(
         &mut self,
         now: Instant,
-        whom: &Whom,
+        whom: &Who,
         code: ReasonCode,
         reason: &str,
         from: u32,
         out: &mut Outbox,
     ) -> Answer {
         let to = from.saturating_add(EXPELLED_MAX);
-        let goes = |session: &&Session| whom.is(session.permissions.subject());
+        let goes = |session: &&Session| whom.fits(session.permissions.subject());
         let chosen =
             self.sessions_between(from, to).filter(|session| session.connection.is_some()).filter(goes);
         let connections: Vec<ConnectionId> = chosen.filter_map(|session| session.connection).collect();

@@ -89,8 +89,12 @@ impl State {
         found: Option<SessionIndex>,
         permissions: &Permissions,
     ) -> Option<Refusal> {
-        if permissions.is_user_gone() {
-            return Some((ReasonCode::NotAuthorized, "no provider knows such a user".into()));
+        match permissions.withdrawal() {
+            None => {}
+            Some(Ground::UserGone) => {
+                return Some((ReasonCode::NotAuthorized, "no provider knows such a user".into()));
+            }
+            Some(ground) => return Some((ReasonCode::NotAuthorized, ground.to_string().into())),
         }
         let is_anothers = found.is_some_and(|index| self.is_anothers(now, index, permissions.subject()));
         is_anothers.then(|| (ReasonCode::NotAuthorized, FOREIGN.into()))
@@ -283,7 +287,7 @@ impl State {
         }
         let rights = self.in_force.permissions(self.publishers.of(kept)?);
         let ground = match rights.may_publish(topic_name, kept.message.facts().qos, true) {
-            _ if rights.is_user_gone() => Ground::UserGone,
+            _ if let Some(ground) = rights.withdrawal() => ground,
             Ruling::Denied(ground) => ground,
             Ruling::Allowed(_) => return None,
         };

@@ -1,19 +1,12 @@
 //! What an operator may ask a shard, and what it is told to do.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use dunlin_packet::reason_code::ReasonCode;
 
 use crate::{
     message::Message,
-    permissions::{
-        Permissions,
-        subject::{CertificateFacts, Subject},
-        who::Who,
-    },
+    permissions::{Permissions, who::Who},
     retained::Cursor,
     routing::group_mail::{GroupName, Member},
 };
@@ -143,7 +136,7 @@ pub enum Question {
     /// Ends the Network Connections of Clients, from this place of the table on.
     Expel {
         /// Whose.
-        whom: Whom,
+        whom: Arc<Who>,
         /// The Reason Code of DISCONNECT,
         code: ReasonCode,
         /// and its Reason String.
@@ -162,39 +155,6 @@ pub enum Question {
         /// Whose.
         client_id: Box<str>,
     },
-}
-
-/// Clients that are to go.
-#[derive(Clone, Debug)]
-pub enum Whom {
-    /// Whoever is meant.
-    Fitting(Arc<Who>),
-    /// Whoever has shown one of these certificates.
-    Revoked(Arc<Revoked>),
-}
-
-/// Certificates that are valid no more: issuers as RFC 4514 writes them, and with each its serial numbers in lower-case
-/// hexadecimal digits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Revoked(pub HashMap<Box<str>, HashSet<Box<str>>>);
-
-impl Whom {
-    /// Whether this one is to go.
-    #[must_use]
-    pub fn is(&self, subject: &Subject) -> bool {
-        match self {
-            Self::Fitting(who) => who.fits(subject),
-            Self::Revoked(revoked) => subject.certificate.as_deref().is_some_and(|facts| revoked.has(facts)),
-        }
-    }
-}
-
-impl Revoked {
-    /// Whether this certificate is one of them.
-    #[must_use]
-    pub fn has(&self, facts: &CertificateFacts) -> bool {
-        self.0.get(&facts.issuer).is_some_and(|serials| serials.contains(&facts.serial))
-    }
 }
 
 /// Which Sessions are wanted.

@@ -7,6 +7,7 @@ use foldhash::{HashMap, HashSet};
 use thin_vec::ThinVec;
 
 use super::{
+    revoked::Revoked,
     ruling::{Ground, Ruling},
     subject::Subject,
     topics::{Fit, TopicPattern},
@@ -28,6 +29,7 @@ pub struct RuleSet {
     /// All others, in order.
     for_many: Vec<u32>,
     users: Option<Arc<Users>>,
+    revoked: Option<Arc<Revoked>>,
 }
 
 /// Where rules come from, which says how some things are meant.
@@ -130,6 +132,7 @@ impl RuleSet {
             by_user,
             for_many,
             users: None,
+            revoked: None,
         }
     }
 
@@ -144,6 +147,25 @@ impl RuleSet {
     #[must_use]
     pub fn with_users(self, users: Option<Arc<Users>>) -> Self {
         Self { users, ..self }
+    }
+
+    /// The same rules, but a Client that has shown one of these certificates has no right any more.
+    #[must_use]
+    pub fn with_revoked(self, revoked: Arc<Revoked>) -> Self {
+        Self { revoked: Some(revoked).filter(|revoked| !revoked.is_empty()), ..self }
+    }
+
+    /// The certificates that give no right any more, if there are any.
+    #[must_use]
+    pub fn revoked(&self) -> Option<&Arc<Revoked>> {
+        self.revoked.as_ref()
+    }
+
+    /// Whether the certificate of `subject` gives no right any more.
+    #[must_use]
+    pub fn is_revoked(&self, subject: &Subject) -> bool {
+        let facts = subject.certificate.as_deref();
+        self.revoked.as_deref().zip(facts).is_some_and(|(revoked, facts)| revoked.has(facts))
     }
 
     /// By which name it is swapped for a newer one.
@@ -166,7 +188,7 @@ impl RuleSet {
     /// Whether anybody may be denied anything, but to publish what only the Server says.
     #[must_use]
     pub fn limits_anybody(&self) -> bool {
-        !self.is_open() || self.users.is_some()
+        !self.is_open() || self.users.is_some() || self.revoked.is_some()
     }
 
     /// How many rules there are.

@@ -32,6 +32,8 @@ pub enum Ground<'a> {
     ServerOnly,
     /// The user is not known any more.
     UserGone,
+    /// The Client's certificate is revoked.
+    CertificateRevoked,
     /// The user name or the Client Identifier has a character with which it could pose as a wildcard.
     UnsafeName {
         /// The files with the rules.
@@ -63,6 +65,7 @@ impl fmt::Display for Ground<'_> {
             Self::NoRule { files } => write!(f, "no rule in {files} allows it"),
             Self::ServerOnly => f.write_str("only the Server publishes to $SYS"),
             Self::UserGone => f.write_str("the user is not known any more"),
+            Self::CertificateRevoked => f.write_str("the certificate of the Client is revoked"),
             Self::UnsafeName { files } => {
                 write!(f, "a name with + or # in it, and {files} has patterns for names")
             }

@@ -38,8 +38,8 @@ impl State {
         self.publishers.forget_rights();
     }
 
-    /// Puts rules in force and judges all connected Clients anew: one whose user is gone is disconnected, Subscriptions
-    /// that are not allowed any more are taken away. Sessions that are away are judged when their Clients come back.
+    /// Puts rules in force and judges all connected Clients anew: one whose user is gone or whose certificate is
+    /// revoked is disconnected, Subscriptions that are not allowed any more are taken away. Sessions that are away are judged when their Clients come back.
     pub(crate) fn change_rules(&mut self, now: Instant, rules: Arc<RuleSet>, out: &mut Outbox) {
         self.put_rules(rules);
         for number in 0..self.connections.len() as u32 {
@@ -52,8 +52,9 @@ impl State {
                 continue;
             }
             self.give_rights(now, index, permissions, out);
-            if self.sessions[index].permissions.is_user_gone() {
-                self.disconnect(now, id, ReasonCode::NotAuthorized, USER_GONE, out);
+            if let Some(ground) = self.sessions[index].permissions.withdrawal() {
+                tell_withdrawal(self.sessions[index].permissions.subject(), ground);
+                self.disconnect(now, id, ReasonCode::NotAuthorized, words(ground), out);
                 continue;
             }
             self.withdraw_subscriptions(now, index, out);
@@ -69,8 +70,8 @@ impl State {
     ) -> Option<(ReasonCode, &'static str)> {
         self.in_force.refresh(&mut request.permissions);
         let permissions = &request.permissions;
-        if permissions.is_user_gone() {
-            return Some((ReasonCode::NotAuthorized, USER_GONE));
+        if let Some(ground) = permissions.withdrawal() {
+            return Some((ReasonCode::NotAuthorized, words(ground)));
         }
         if let Some(will) = &request.will {
             let facts = will.message.facts();
@@ -264,7 +265,7 @@ impl State {
         let facts = will.message.facts();
         let topic_name = will.message.topic_name();
         let ground = match permissions.may_publish(topic_name, facts.qos, facts.retain) {
-            _ if permissions.is_user_gone() => Ground::UserGone,
+            _ if let Some(ground) = permissions.withdrawal() => ground,
             Ruling::Denied(ground) => ground,
             Ruling::Allowed(_) => return true,
         };
@@ -281,9 +282,31 @@ impl State {
     }
 }
 
+/// Tells the log of a Client that has to go because its certificate was taken back.
+fn tell_withdrawal(subject: &Subject, ground: Ground<'_>) {
+    let Some(certificate) = subject.certificate.as_deref().filter(|_| ground == Ground::CertificateRevoked)
+    else {
+        return;
+    };
+    tracing::info!(
+        client_id = &*subject.client_id,
+        user = subject.user_name.as_deref(),
+        address = %subject.address,
+        issuer = &*certificate.issuer,
+        serial = &*certificate.serial,
+        "disconnecting: the certificate is revoked"
+    );
+}
+
+fn words(ground: Ground<'_>) -> &'static str {
+    if ground == Ground::CertificateRevoked { CERTIFICATE_REVOKED } else { USER_GONE }
+}
+
 /// Why a Client is refused that comes with somebody else's Client Identifier.
 pub(crate) const FOREIGN: &str = "the Client Identifier belongs to another user";
 /// Why a Client is disconnected or refused whose user was taken away.
 const USER_GONE: &str = "the user is not known any more";
+/// Why a Client is disconnected or refused whose certificate was taken back.
+const CERTIFICATE_REVOKED: &str = "the certificate is revoked";
 /// Why a Client with such a Will is refused.
 pub(crate) const WILL_DENIED: &str = "the Client may not publish to its Will Topic";

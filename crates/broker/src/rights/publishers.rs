@@ -115,7 +115,7 @@ impl Publishers {
         let rights = entry.rights.get_or_insert_with(|| in_force.permissions(&entry.identity));
         let MessageFacts { qos, .. } = kept.message.facts();
         let topic_name: TopicName<'_> = kept.message.topic_name();
-        !rights.is_user_gone() && rights.may_publish(topic_name, qos, true).is_allowed()
+        rights.withdrawal().is_none() && rights.may_publish(topic_name, qos, true).is_allowed()
     }
 
     /// How many there are.

@@ -82,6 +82,48 @@ fn a_client_that_is_revoked_cannot_come_again_even_with_its_ticket() {
 }
 
 #[test]
+fn a_client_that_is_revoked_is_cut_off_and_the_others_stay() {
+    // The list is read when its file changes, and when the Server is asked to.
+    for (interval, is_asked) in [("1", false), ("0", true)] {
+        let authority = Authority::new("CA");
+        let [thief, honest] = [("thief", 7), ("honest", 8)].map(|(name, serial)| {
+            let own = authority.client(name, serial).options();
+            format!("-V 5 --cafile {} {own} -i {name} -q 1 -t kept/{name}", authority.ca_file().display())
+        });
+        let text = format!(
+            "kind = \"tls\"\n{}client_certificates = \"required\"\nclient_ca_file = {:?}\nclient_crl_file = {:?}\n",
+            authority.server().settings(),
+            authority.ca_file(),
+            authority.revoke(&[])
+        );
+        let mut doors = open_with(&format!("[tls]\nwatch_interval_s = {interval}\n"), &[&text]);
+        for own in [&thief, &honest] {
+            mosquitto("mosquitto_pub", doors.ports[0], &format!("{own} -r -m retained")).assert_success();
+        }
+        let mut cut = subscriber(doors.ports[0], &thief);
+        let mut staying = subscriber(doors.ports[0], &honest);
+        staying.await_line("the Retained Message", |line| line == "retained");
+
+        authority.revoke(&[7]);
+        if is_asked {
+            doors.server.signal("HUP");
+        }
+        let line = doors.await_log(&["disconnecting: the certificate is revoked"]);
+        for part in ["thief", "127.0.0.1", "CN=CA", "07"] {
+            assert!(line.contains(part), "{line}");
+        }
+        cut.await_line("DISCONNECT 0x87", |line| line.contains("DISCONNECT (135)"));
+        let again = mosquitto("mosquitto_pub", doors.ports[0], &format!("{thief} -m again"));
+        assert!(!again.status.success());
+        doors.await_log(&["the certificate of the Client is revoked"]);
+        expect_delivery(&doors, &mut staying, "kept/honest", "still-here");
+        let plain = doors.server.address().port();
+        let all = mosquitto("mosquitto_sub", plain, "-t 'kept/#' -v -W 2").text();
+        assert_eq!(all.trim(), "kept/honest retained");
+    }
+}
+
+#[test]
 fn a_certificate_that_ends_soon_is_told() {
     let authority = Authority::new("CA");
     let text = format!("kind = \"tls\"\n{}", authority.server().settings());

@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::{
-    certificate::{Certificate, next_update},
+    certificate::{Certificate, RevocationList, next_update},
     error::FileError,
     files::{KeyFiles, certificates, revocation_lists},
     resolver::Resolver,
@@ -56,6 +56,8 @@ pub struct LoadedTls {
     pub config: Arc<ServerConfig>,
     /// What will be over, and when: the name of the file and what it is.
     pub ends: Vec<Expiry>,
+    /// The certificates of Clients that are revoked, with their issuers.
+    pub revoked: Arc<[RevocationList]>,
 }
 
 /// Something that is valid only until a moment.
@@ -84,7 +86,8 @@ impl TlsSettings {
             ends.push(Expiry { what, at: own.not_after });
             keys.push((key, own));
         }
-        let verifier = self.client_verifier(&provider, &mut ends)?;
+        let mut revoked = Vec::new();
+        let verifier = self.client_verifier(&provider, &mut ends, &mut revoked)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions())
             .expect("the provider knows both versions")
@@ -96,7 +99,7 @@ impl TlsSettings {
             config.ticketer = ticketer;
         }
         config.send_tls13_tickets = 1;
-        Ok(LoadedTls { config: Arc::new(config), ends })
+        Ok(LoadedTls { config: Arc::new(config), ends, revoked: revoked.into() })
     }
 
     /// All files that are read.
@@ -113,6 +116,7 @@ impl TlsSettings {
         &self,
         provider: &Arc<CryptoProvider>,
         ends: &mut Vec<Expiry>,
+        revoked: &mut Vec<RevocationList>,
     ) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
         if self.client_certificates == ClientCertificates::Off {
             return Ok(Arc::new(NoClientAuth));
@@ -127,6 +131,11 @@ impl TlsSettings {
                     what: format!("the list of revoked certificates {}", file.display()),
                     at,
                 });
+            }
+            for list in &lists {
+                let what = || "a list of it cannot be read".to_owned();
+                let invalid = || FileError::Invalid { file: file.clone(), what: what() };
+                revoked.push(RevocationList::read(list).ok_or_else(invalid)?);
             }
             builder = builder.with_crls(lists);
             last_file.clone_from(file);

@@ -7,7 +7,6 @@ use dunlin_admin_api::{
     ban,
     question::REASON_BYTES_MAX,
 };
-use dunlin_broker::inspect::question::Whom;
 use dunlin_packet::reason_code::ReasonCode;
 use tokio::task::spawn_blocking;
 
@@ -31,7 +30,7 @@ impl Operator {
             return Ok(lines.refuse(Refusal::BadValue, message).await?);
         }
         let who = match ban.who() {
-            Ok(who) => Whom::Fitting(Arc::new(who)),
+            Ok(who) => Arc::new(who),
             Err(message) => return Ok(lines.refuse(Refusal::BadValue, message).await?),
         };
         let bans = Arc::clone(&self.facts.desk.bans);

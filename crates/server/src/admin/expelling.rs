@@ -1,10 +1,10 @@
 //! Clients that have to go: asked of all shards.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use dunlin_broker::inspect::{
-    answer::Answer,
-    question::{Question, Whom},
+use dunlin_broker::{
+    inspect::{answer::Answer, question::Question},
+    permissions::who::Who,
 };
 use dunlin_packet::reason_code::ReasonCode;
 use tokio::time::sleep;
@@ -18,12 +18,12 @@ use super::shards::{NoAnswer, Shards};
 /// If a shard does not answer; those in the others before it are disconnected.
 pub(crate) async fn expel(
     shards: &Shards,
-    whom: &Whom,
+    whom: &Arc<Who>,
     code: ReasonCode,
     reason: &str,
 ) -> Result<u32, NoAnswer> {
     let count = expel_now(shards, whom, code, reason).await;
-    let (shards, whom, reason) = (shards.clone(), whom.clone(), reason.to_owned());
+    let (shards, whom, reason) = (shards.clone(), Arc::clone(whom), reason.to_owned());
     tokio::spawn(async move {
         sleep(WAY_TIME).await;
         if let Err(error) = expel_now(&shards, &whom, code, &reason).await {
@@ -33,12 +33,17 @@ pub(crate) async fn expel(
     count
 }
 
-async fn expel_now(shards: &Shards, whom: &Whom, code: ReasonCode, reason: &str) -> Result<u32, NoAnswer> {
+async fn expel_now(
+    shards: &Shards,
+    whom: &Arc<Who>,
+    code: ReasonCode,
+    reason: &str,
+) -> Result<u32, NoAnswer> {
     let mut expelled = 0;
     for shard in shards.all() {
         let mut place = Some(0);
         while let Some(from) = place.take() {
-            let question = Question::Expel { whom: whom.clone(), code, reason: reason.into(), from };
+            let question = Question::Expel { whom: Arc::clone(whom), code, reason: reason.into(), from };
             if let Answer::Expelled { count, next } = shards.ask(shard, question).await? {
                 expelled += count;
                 place = next;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dunlin_broker::permissions::subject::CertificateFacts;
+use dunlin_broker::permissions::{revoked::Revoked, subject::CertificateFacts};
 use dunlin_net::tls::{certificate::Certificate, error::FileError, server::TlsSettings};
 use tokio::{task::spawn_blocking, time::sleep};
 
@@ -29,7 +29,18 @@ pub(super) fn facts(certificate: Certificate) -> CertificateFacts {
     }
 }
 
-/// Reads the files of all listeners again. Connections stay; a listener whose files cannot be used stays as it was.
+/// The certificates of Clients that are revoked at any listener: who has shown one may be nowhere.
+pub(crate) fn revoked(doors: &[Arc<Door>]) -> Arc<Revoked> {
+    let mut all = Revoked::default();
+    for (_, tls) in with_tls(doors) {
+        for list in &*tls.revoked() {
+            all.add(&list.issuer, list.revoked.iter().map(|(serial, _)| serial.as_str()));
+        }
+    }
+    Arc::new(all)
+}
+
+/// Reads the files of all listeners again, which ends no connection by itself; a listener whose files cannot be used stays as it was.
 pub(crate) fn reload(doors: &[Arc<Door>]) -> Vec<(String, FileError)> {
     let mut failed = Vec::new();
     for (door, tls) in with_tls(doors) {
@@ -62,8 +73,13 @@ pub(crate) fn warn_of_ends(doors: &[Arc<Door>], warning_days: u16) {
     }
 }
 
-/// Looks at the files again and again and reads those anew that have changed; warns once a day.
-pub(crate) async fn watch(doors: Vec<Arc<Door>>, config: TlsConfig) {
+/// Looks at the files again and again and reads those anew that have changed; `on_change` is called then. Warns once a day.
+pub(crate) async fn watch(
+    doors: Vec<Arc<Door>>,
+    config: TlsConfig,
+    on_change: impl Fn() + Send + Sync + 'static,
+) {
+    let on_change = Arc::new(on_change);
     let interval = match config.watch_interval_s {
         0 => DAY,
         seconds => Duration::from_secs(u64::from(seconds)),
@@ -80,9 +96,11 @@ pub(crate) async fn watch(doors: Vec<Arc<Door>>, config: TlsConfig) {
         if config.watch_interval_s == 0 {
             continue;
         }
-        let work = (doors.clone(), watched);
-        let looked = in_background(work, |(doors, mut watched)| {
-            look(&doors, &mut watched);
+        let work = (doors.clone(), watched, Arc::clone(&on_change));
+        let looked = in_background(work, |(doors, mut watched, on_change)| {
+            if look(&doors, &mut watched) {
+                on_change();
+            }
             watched
         });
         let Some(after) = looked.await else { return };
@@ -103,16 +121,18 @@ struct Watched {
 }
 
 /// Reads those listeners again whose files have changed and have stayed as they are since the last look: certificate and key
-/// are seldom written in the same moment.
-fn look(doors: &[Arc<Door>], watched: &mut [Watched]) {
+/// are seldom written in the same moment. Says whether any were read.
+fn look(doors: &[Arc<Door>], watched: &mut [Watched]) -> bool {
+    let mut has_read = false;
     for ((door, tls), watched) in with_tls(doors).zip(watched) {
         let now = state(&tls.settings());
         if now != watched.read && now == watched.seen {
             watched.read.clone_from(&now);
-            reload(std::slice::from_ref(door));
+            has_read |= reload(std::slice::from_ref(door)).is_empty();
         }
         watched.seen = now;
     }
+    has_read
 }
 
 fn states(doors: &[Arc<Door>]) -> Vec<Watched> {

@@ -8,6 +8,7 @@ use std::{
 use dunlin_net::{
     ip_network::IpNetwork,
     tls::{
+        certificate::RevocationList,
         error::FileError,
         files::KeyFiles,
         server::{Expiry, LoadedTls, TlsSettings},
@@ -145,6 +146,11 @@ impl DoorTls {
     /// What of it will be over, and when.
     pub(crate) fn ends(&self) -> Vec<Expiry> {
         self.read().loaded.ends.clone()
+    }
+
+    /// The certificates of Clients that are revoked, with their issuers.
+    pub(crate) fn revoked(&self) -> Arc<[RevocationList]> {
+        Arc::clone(&self.read().loaded.revoked)
     }
 
     /// The files it is made of.

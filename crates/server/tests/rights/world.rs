@@ -23,10 +23,17 @@ use dunlin_packet::{
     topic::name::TopicName,
     version::ProtocolVersion,
 };
-use dunlin_server::{config::model::Config, in_process, server::Server};
+use dunlin_server::{
+    config::model::{Config, ListenerKind, loopback_listeners},
+    listen::Place,
+    server::Server,
+};
 use tempfile::TempDir;
 
-use crate::support::{Client, connect, publish};
+use crate::{
+    papers::Papers,
+    support::{Client, connect, publish},
+};
 
 /// The Client whose rights are looked at, and its user.
 pub(crate) const ANN: &str = "ann-1";
@@ -76,6 +83,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     users: Arc<Mutex<HashSet<Box<str>>>>,
     rules: PathBuf,
+    papers: Papers,
     folder: TempDir,
 }
 
@@ -94,27 +102,32 @@ pub(crate) const KEPT: Way = Way { clean_start: false, expiry_s: 3_600, will: No
 impl World {
     /// A Server with these rules beside the basic ones.
     pub(crate) fn new(shards: u8, rules: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::start(folder, false, shards, rules)
+        Self::start(Self::place(), false, shards, rules)
     }
 
     /// The same, and what it keeps is on the disk.
     pub(crate) fn durable(shards: u8, rules: &str) -> Self {
+        Self::start(Self::place(), true, shards, rules)
+    }
+
+    /// A folder for all files, and the certificates in it.
+    fn place() -> (TempDir, Papers) {
         let folder = tempfile::tempdir().unwrap();
-        Self::start(folder, true, shards, rules)
+        let papers = Papers::new(folder.path());
+        (folder, papers)
     }
 
     /// Stops the Server of [`durable`](Self::durable) and starts one with the same data, but other rules.
     pub(crate) fn restarted(self, rules: &str) -> Self {
-        let Self { watcher, mut server, folder, .. } = self;
+        let Self { watcher, mut server, papers, folder, .. } = self;
         let shards = server.shards();
         drop(watcher);
         server.stop();
         drop(server);
-        Self::start(folder, true, shards, rules)
+        Self::start((folder, papers), true, shards, rules)
     }
 
-    fn start(folder: TempDir, is_durable: bool, shards: u8, rules: &str) -> Self {
+    fn start((folder, papers): (TempDir, Papers), is_durable: bool, shards: u8, rules: &str) -> Self {
         let file = folder.path().join("rules.toml");
         fs::write(&file, format!("{rules}\n{BASE}")).unwrap();
         let users: HashSet<Box<str>> = ["ann".into(), "root".into()].into();
@@ -124,11 +137,14 @@ impl World {
         config.server.data_dir = is_durable.then(|| folder.path().join("data"));
         config.rights.rules_file = Some(file.clone());
         let chain = Chain::new(vec![Box::new(List(Arc::clone(&users)))]);
-        let server = in_process::start_with(config, chain).unwrap();
+        config.storage.is_memory_only = !is_durable;
+        config.listeners = loopback_listeners(0);
+        config.listeners.push(papers.listener());
+        let server = Server::start(&config, chain).unwrap();
         let mut watcher = enter(&server, "root", "watcher", Way { clean_start: true, ..KEPT }).unwrap();
         watcher.subscribe("t/#", QoS::AtLeastOnce);
         watcher.subscribe("base/#", QoS::AtLeastOnce);
-        Self { server, watcher, users, rules: file, folder }
+        Self { server, watcher, users, rules: file, papers, folder }
     }
 
     /// Puts other rules in force beside the basic ones.
@@ -149,6 +165,26 @@ impl World {
         self.server.reload_rights().unwrap();
     }
 
+    /// Has certificates revoked, by their serial numbers, and the list read.
+    pub(crate) fn revoke(&self, serials: &[u64]) {
+        self.write_revoked(serials);
+        assert!(self.server.reload_certificates().is_empty());
+    }
+
+    /// Writes the list of revoked certificates.
+    pub(crate) fn write_revoked(&self, serials: &[u64]) {
+        self.papers.revoke(serials);
+    }
+
+    /// Opens a Network Connection with the certificate of `ann` and sends no packet.
+    pub(crate) fn knock_with_certificate(&self) -> Client {
+        let mut listeners = self.server.listeners().iter();
+        match listeners.find(|listener| listener.kind == ListenerKind::Tls).unwrap().place {
+            Place::Tcp(address) => Client::open_tls_at(address, &self.papers.client()),
+            Place::Unix(_) => panic!("TLS is at a port"),
+        }
+    }
+
     /// A Client of `root`, in the shard that `ann` has her Session in: what it does comes after what happened there.
     pub(crate) fn neighbour(&self) -> Client {
         let shards = self.server.shards();
@@ -167,7 +203,10 @@ impl World {
 
 /// Connects, or says why not.
 pub(crate) fn enter(server: &Server, user: &str, client_id: &str, way: Way) -> Result<Client, ReasonCode> {
-    let mut client = Client::open(server);
+    enter_by(Client::open(server), user, client_id, way)
+}
+
+fn enter_by(mut client: Client, user: &str, client_id: &str, way: Way) -> Result<Client, ReasonCode> {
     let expiry = [Property::SessionExpiryInterval(way.expiry_s)];
     let delay = [Property::WillDelayInterval(way.will.map_or(0, |(_, delay)| delay))];
     let will = way.will.map(|(topic, _)| Will {
@@ -198,6 +237,11 @@ pub(crate) fn enter(server: &Server, user: &str, client_id: &str, way: Way) -> R
 /// Connects `ann`.
 pub(crate) fn ann(world: &World, way: Way) -> Result<Client, ReasonCode> {
     enter(&world.server, "ann", ANN, way)
+}
+
+/// Connects `ann`, who shows her certificate.
+pub(crate) fn ann_with_certificate(world: &World, way: Way) -> Result<Client, ReasonCode> {
+    enter_by(world.knock_with_certificate(), "ann", ANN, way)
 }
 
 /// Subscribes and tells the answer.

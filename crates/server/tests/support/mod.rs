@@ -4,6 +4,7 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,7 @@ use dunlin_packet::{
     version::ProtocolVersion,
 };
 use dunlin_server::server::Server;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// How long a test waits for one event.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
@@ -30,11 +32,52 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 /// A Network Connection and what came on it.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     version: ProtocolVersion,
     unread: Vec<u8>,
     /// The last packet handed out.
     packet: Vec<u8>,
+}
+
+/// What carries the packets.
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Client {
@@ -49,7 +92,18 @@ impl Client {
         stream.set_read_timeout(Some(WAIT)).expect("a time limit can be set");
         stream.set_write_timeout(Some(WAIT)).expect("a time limit can be set");
         stream.set_nodelay(true).expect("a socket can be without delay");
-        Self { stream, version: ProtocolVersion::V5_0, unread: Vec::new(), packet: Vec::new() }
+        let (stream, version) = (Stream::Tcp(stream), ProtocolVersion::V5_0);
+        Self { stream, version, unread: Vec::new(), packet: Vec::new() }
+    }
+
+    /// Opens a Network Connection with TLS to `address` and sends no packet.
+    pub(crate) fn open_tls_at(address: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        let Self { stream, version, unread, packet } = Self::open_at(address);
+        let Stream::Tcp(stream) = stream else { panic!("it was opened without TLS") };
+        let name = "localhost".try_into().expect("a name");
+        let tls = ClientConnection::new(Arc::clone(config), name).expect("TLS can begin");
+        let stream = Stream::Tls(Box::new(StreamOwned::new(tls, stream)));
+        Self { stream, version, unread, packet }
     }
 
     /// Opens a Network Connection for another version.
@@ -168,7 +222,7 @@ impl Client {
 
     /// Ends the sending direction.
     pub(crate) fn end(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        self.stream.tcp().shutdown(Shutdown::Write).expect("the connection is open");
     }
 }
 
