@@ -350,7 +350,7 @@ fn wrong_configurations_are_explained() {
         ("[limits]\nconnect_timeout_s = \"soon\"\n", 2, &["connect_timeout_s", "whole number"]),
         ("[limits]\n\n# a comment\nconnect_timout_s = 5\n", 4, &["connect_timout_s", "connect_timeout_s"]),
         ("[limits]\nconnect_timeout_s = -3\n", 2, &["connect_timeout_s", "-3", "3600"]),
-        ("[limit]\nconnect_timeout_s = 3\n", 1, &["limit", "limits"]),
+        ("[limitss]\nconnect_timeout_s = 3\n", 1, &["limitss", "limits"]),
         ("[limits\nconnect_timeout_s = 3\n", 1, &["]"]),
         ("[limits]\nconnect_timeout_s = 3\nconnect_timeout_s = 4\n", 3, &["connect_timeout_s", "duplicate"]),
         ("[limits]\nconnect_timeout_s =\n", 2, &["expected"]),
