@@ -9,8 +9,6 @@ use dunlin_protocol::{
     topic_aliases::{InboundAliases, OutboundAliases},
 };
 
-use thin_vec::ThinVec;
-
 use crate::{entry::Entry, topics::ids::SessionIndex};
 
 /// A connected Client: what was agreed for this Network Connection.
@@ -45,7 +43,42 @@ pub(crate) struct Connection {
     /// PUBLISH packets among them.
     pub(crate) held_publishes: u32,
     /// The beginning of a packet whose end has not come.
-    pub(crate) unfinished: ThinVec<u8>,
+    pub(crate) unfinished: Unfinished,
+}
+
+/// The beginning of a packet whose end has not come; of a connection at rest no more than a pointer.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished(Option<Box<Beginning>>);
+
+#[derive(Debug, Default)]
+struct Beginning {
+    bytes: Vec<u8>,
+}
+
+impl Unfinished {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |beginning| &beginning.bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.0.get_or_insert_default().bytes.extend_from_slice(bytes);
+    }
+
+    /// Forgets the first `count` bytes.
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        if let Some(beginning) = &mut self.0 {
+            beginning.bytes.drain(..count);
+        }
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.as_ref().map_or(0, |beginning| beginning.bytes.capacity())
+    }
 }
 
 /// The parts of a connection that only version 5.0 knows.

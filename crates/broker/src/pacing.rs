@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use dunlin_packet::{fixed_header::Frame, reason_code::ReasonCode};
 use dunlin_protocol::time::Instant;
-use thin_vec::ThinVec;
 
 use crate::{
-    connection::Flow,
+    connection::{Flow, Unfinished},
     ids::ConnectionId,
     limits::{client::ClientLimits, excess::Excess},
     output::Outbox,
@@ -41,7 +40,7 @@ impl State {
 
     /// Takes bytes from a Client whose rates have bounds.
     pub(crate) fn receive_paced(&mut self, now: Instant, id: ConnectionId, bytes: &[u8], out: &mut Outbox) {
-        self.connection(id).unfinished.extend_from_slice(bytes);
+        self.connection(id).unfinished.extend(bytes);
         if !self.is_waiting(id) {
             self.look_at_paced(now, id, out);
         }
@@ -65,7 +64,7 @@ impl State {
         self.spendings.entry(id).and_modify(|spending| spending.fill(now));
         let mut done = 0;
         loop {
-            let frame = match Frame::split(&buffer[done..], maximum) {
+            let frame = match Frame::split(&buffer.bytes()[done..], maximum) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
@@ -85,10 +84,10 @@ impl State {
                 return;
             }
         }
-        buffer.drain(..done);
+        buffer.drop_front(done);
         if buffer.is_empty() {
             // A connection at rest owns no buffer.
-            buffer = ThinVec::new();
+            buffer = Unfinished::default();
         }
         let connection = self.connection(id);
         connection.unfinished = buffer;

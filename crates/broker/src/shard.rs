@@ -116,9 +116,9 @@ impl State {
             return;
         }
         let mut buffer = std::mem::take(&mut connection.unfinished);
-        buffer.extend_from_slice(bytes);
-        let Some(rest) = self.receive_packets(now, id, &buffer, out) else { return };
-        if rest.len() == buffer.len() {
+        buffer.extend(bytes);
+        let Some(rest) = self.receive_packets(now, id, buffer.bytes(), out) else { return };
+        if rest.len() == buffer.bytes().len() {
             self.connection(id).unfinished = buffer;
             self.touch_if_large(now, id);
         } else {
@@ -130,7 +130,7 @@ impl State {
     fn keep_unfinished(&mut self, now: Instant, id: ConnectionId, rest: Option<&[u8]>) {
         let Some(rest) = rest else { return };
         if !rest.is_empty() {
-            self.connection(id).unfinished.extend_from_slice(rest);
+            self.connection(id).unfinished.extend(rest);
             self.touch_if_large(now, id);
         }
     }
@@ -138,7 +138,7 @@ impl State {
     /// A large packet on a slow line takes its time: what comes of it counts for the Keep Alive.
     pub(crate) fn touch_if_large(&mut self, now: Instant, id: ConnectionId) {
         let connection = self.connection(id);
-        if connection.unfinished.len() >= LARGE_PACKET_BYTES {
+        if connection.unfinished.bytes().len() >= LARGE_PACKET_BYTES {
             connection.last_packet = now;
         }
     }

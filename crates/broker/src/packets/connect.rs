@@ -14,10 +14,9 @@ use dunlin_protocol::{
     topic_aliases::{InboundAliases, OutboundAliases},
 };
 use smallvec::SmallVec;
-use thin_vec::ThinVec;
 
 use crate::{
-    connection::{Connection, Extras},
+    connection::{Connection, Extras, Unfinished},
     ids::ConnectionId,
     input::{Arrival, ConnectRequest, Storage},
     limits::{Settings, client::ClientLimits},
@@ -270,7 +269,7 @@ fn connection_of(
         serial: 0,
         held: 0,
         held_publishes: 0,
-        unfinished: ThinVec::new(),
+        unfinished: Unfinished::default(),
     }
 }
 
