@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
     let subject = Subject { user_name, client_id: client_id.into(), ..Subject::default() };
     let rights = Permissions::new(Arc::new(subject), Arc::new(rules));
     if let Ok(filter) = TopicFilter::parse(topic) {
-        rights.may_subscribe(filter, QoS::ExactlyOnce);
+        let _ = rights.may_subscribe(filter, QoS::ExactlyOnce);
     }
     let (Ok(name), Ok(filter)) = (TopicName::parse(topic), TopicFilter::parse(topic)) else { return };
     let publishes = rights.may_publish(name, QoS::AtMostOnce, false).is_allowed();

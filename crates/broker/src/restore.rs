@@ -18,7 +18,6 @@ use crate::{
     },
     reply::write_disconnect,
     restoring::{Flight, Orphan, Restoring, Transit, TransitOf},
-    retained::HasTopic,
     rights::publishers::{Kept, PublisherId},
     routing::group_mail::{GroupMail, GroupName},
     sessions::{
@@ -75,9 +74,7 @@ impl Shard {
                 }
             }
             Some(&kind::RETAINED) => {
-                let content = RetainedContent::read(key, value)?;
-                let is_named = matches!(key, [_, _, _, topic @ ..] if topic == content.message.topic_bytes());
-                return self.state.restore_retained(content, is_named);
+                return self.state.restore_retained(RetainedContent::read(key, value)?);
             }
             _ => {}
         }
@@ -181,18 +178,12 @@ impl State {
         self.sessions[index].filters.push(added.filter_id);
     }
 
-    /// `is_named` if its key names its topic: then it is the only one, since keys are.
-    fn restore_retained(&mut self, content: RetainedContent<'_>, is_named: bool) -> Result<(), RecordError> {
+    fn restore_retained(&mut self, content: RetainedContent<'_>) -> Result<(), RecordError> {
         let RetainedContent { message, publisher } = content;
         let publisher = self.restored_publisher(publisher)?;
         self.retained_bytes += message.size() as u64;
-        let kept = Kept { message, publisher };
-        if is_named {
-            self.retained.load(kept);
-        } else {
-            let old = self.retained.keep(kept.message.clone().topic_name(), kept);
-            self.forget_retained(old);
-        }
+        let old = self.retained.load(Kept { message, publisher });
+        self.forget_retained(old);
         Ok(())
     }
 

@@ -63,26 +63,22 @@ impl<M: HasTopic> Retained<M> {
     /// [MQTT-3.3.1-5].
     pub fn keep(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
         debug_assert_eq!(name.as_str(), message.topic());
-        let hash = self.hash.text(name.as_str().as_bytes());
-        if let Some(id) = self.find(name.as_str().as_bytes(), hash) {
+        let old = self.load(message);
+        self.arrange();
+        old
+    }
+
+    /// The same for one of very many: before anything else is asked, [`arrange`](Self::arrange) has to be called.
+    pub fn load(&mut self, message: M) -> Option<M> {
+        let name = message.topic_bytes();
+        let hash = self.hash.text(name);
+        if let Some(id) = self.find(name, hash) {
             return self.messages[id].replace(message);
         }
-        self.add(message, hash);
-        self.arrange();
-        None
-    }
-
-    /// Keeps one of very many, to whose Topic Name there is no other. Before anything else is asked,
-    /// [`arrange`](Self::arrange) has to be called.
-    pub fn load(&mut self, message: M) {
-        let hash = self.hash.text(message.topic_bytes());
-        self.add(message, hash);
-    }
-
-    fn add(&mut self, message: M, hash: u32) {
         let id = self.messages.insert(Some(message));
         self.names.insert(hash, id);
         self.loose.push(id);
+        None
     }
 
     /// Puts in order what was [loaded](Self::load).

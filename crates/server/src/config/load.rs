@@ -98,48 +98,17 @@ fn put_together(sources: &[Source], environment: &Environment) -> Result<(Config
     for variable in environment.read() {
         reader.variable(variable);
     }
-    let (draft, origins) = reader.take();
+    let (mut draft, origins) = reader.take();
     let mut mistakes = std::mem::take(&mut reader.mistakes);
     if !mistakes.is_empty() {
         // A stable sort: variables stay as they are, at the end.
         mistakes.sort_by_key(|mistake| rank(mistake, sources));
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let Draft {
-        server,
-        mut listeners,
-        limits,
-        broker,
-        lobby,
-        bans,
-        tls,
-        auths,
-        login,
-        rights,
-        storage,
-        admin,
-        log,
-        ..
-    } = draft;
-    if listeners.is_empty() {
-        listeners = loopback_listeners(MQTT_PORT);
+    if draft.listeners.is_empty() {
+        draft.listeners = loopback_listeners(MQTT_PORT);
     }
-    let config = Config {
-        server,
-        listeners,
-        limits,
-        broker,
-        lobby,
-        bans,
-        tls,
-        auths,
-        login,
-        rights,
-        storage,
-        admin,
-        log,
-    };
-    Ok((config, origins))
+    Ok((draft.into_config(), origins))
 }
 
 /// Puts the flags over the rest.

@@ -53,10 +53,16 @@ impl Draft {
 
     /// Puts that back into a configuration.
     pub(in crate::config) fn put_into(self, config: &mut Config) {
-        let Self { server, broker, lobby, bans, tls, login, rights, storage, admin, log, .. } = self;
         let (listeners, auths) = (std::mem::take(&mut config.listeners), std::mem::take(&mut config.auths));
         let limits = std::mem::take(&mut config.limits);
-        *config = Config {
+        *config = Self { listeners, auths, limits, ..self }.into_config();
+    }
+
+    /// A configuration of all that was read.
+    pub(in crate::config) fn into_config(self) -> Config {
+        let Self { server, listeners, limits, broker, lobby, bans, .. } = self;
+        let Self { tls, auths, login, rights, storage, admin, log, .. } = self;
+        Config {
             server,
             listeners,
             limits,
@@ -70,7 +76,7 @@ impl Draft {
             storage,
             admin,
             log,
-        };
+        }
     }
 }
 
