@@ -221,10 +221,13 @@ impl State {
     }
 }
 
-/// A message that has a record of its own, or is large, is a letter of its own.
+/// A message that has a record of its own, or is large, is a letter of its own. So is one with RETAIN: it is known again
+/// as the one that its home keeps.
 fn send_to(peer: ShardId, publication: &mut Publication<'_>, receipt: Receipt, out: &mut Outbox) {
     let route = &mut out.routes[peer.index()];
-    if receipt != Receipt::NONE || !Bundle::takes(&publication.view) {
+    let is_packed =
+        receipt == Receipt::NONE && !publication.view.facts.retain && Bundle::takes(&publication.view);
+    if !is_packed {
         return route.push(Mail::Publish(publication.keep(), receipt));
     }
     let mut is_much = publication.view.size() > SMALL_BYTES_MAX;

@@ -200,6 +200,11 @@ impl Oracle {
         if !is_within_dues {
             self.wrong(sent.link, "MQTT-4.3.3-10", format!("{} more often than it was due", sent.key))?;
         }
+        if let [Due::Live(accepted)] = choices[..]
+            && self.messages.get(accepted).retain
+        {
+            self.sessions[sent.session].came_live.insert(accepted);
+        }
         self.check_order(sent, &choices)?;
         Ok(number)
     }
@@ -311,7 +316,12 @@ impl Oracle {
                 let is_like = outcome.is_some_and(|outcome| {
                     outcome.qos == sent.qos && ids.is_none_or(|ids| ids == outcome.ids) // [MQTT-3.3.4-3]
                 });
-                is_like && accept.retain && self.retained.may_be(&self.messages, number, replay.asked)
+                // What has come live since the SUBSCRIBE does not come as a Retained Message as well.
+                let is_had = accept.at.tick > replay.asked && session.came_live.contains(&number);
+                is_like
+                    && accept.retain
+                    && !is_had
+                    && self.retained.may_be(&self.messages, number, replay.asked)
             });
             if is_due {
                 dues.push(Due::Replay(request, Rc::clone(&sent.content.topic)));

@@ -56,6 +56,8 @@ pub struct Session {
     pub replays: Vec<ReplayRequest>,
     /// The last accepted message it was sent, by publisher, topic and QoS.
     pub last_sent: BTreeMap<(Rc<str>, Rc<str>, QoS), usize>,
+    /// Messages with RETAIN that it was sent because they were published, and for no other reason.
+    pub came_live: BTreeSet<usize>,
     /// Filters of Shared Subscriptions it has ever had, by identifier.
     pub shared_ids: BTreeMap<u32, Rc<str>>,
     /// The Will of its last Network Connection, while it may still be sent.
@@ -223,6 +225,7 @@ impl Session {
             unchecked: Vec::new(),
             replays: Vec::new(),
             last_sent: BTreeMap::new(),
+            came_live: BTreeSet::new(),
             shared_ids: BTreeMap::new(),
             will: None,
             sizes: Vec::new(),
