@@ -23,8 +23,9 @@ use super::{gauge::Gauge, machine::used_bytes};
 /// Looks again and again how much memory is used, without end, and disconnects those who use most if it is too much.
 pub(crate) async fn watch(gauge: Arc<Gauge>, shards: Shards) {
     let mut given_back = Instant::now();
+    let mut look_time = LOOK_TIME_MAX;
     loop {
-        sleep(LOOK_TIME).await;
+        sleep(look_time).await;
         let Some(mut used) = used_bytes() else {
             return tracing::warn!(
                 "the operating system does not say how much memory is used: it has no bound"
@@ -41,12 +42,21 @@ pub(crate) async fn watch(gauge: Arc<Gauge>, shards: Shards) {
         if let Some(pressure) = gauge.look(used) {
             tell(&gauge, pressure, used);
         }
-        if gauge.pressure() == Pressure::Over
-            && let Err(NoAnswer::Gone) = shed_heaviest(&gauge, &shards).await
-        {
-            return;
+        look_time = time_to_fill(gauge.max().saturating_sub(used));
+        if gauge.pressure() == Pressure::Over {
+            // What a Client leaves behind takes a moment to be free.
+            look_time = LOOK_TIME_MAX;
+            if let Err(NoAnswer::Gone) = shed_heaviest(&gauge, &shards).await {
+                return;
+            }
         }
     }
+}
+
+/// How soon to look again: before what is left can have been filled.
+fn time_to_fill(left: u64) -> Duration {
+    let time = Duration::from_micros(left / (FILLED_BYTES_S_MAX / 1_000_000));
+    time.clamp(LOOK_TIME_MIN, LOOK_TIME_MAX)
 }
 
 /// Whether it is worth while to look for memory that nobody uses.
@@ -107,8 +117,12 @@ async fn shed_heaviest(gauge: &Gauge, shards: &Shards) -> Result<(), NoAnswer> {
     Ok(())
 }
 
-/// How often memory is looked at.
-const LOOK_TIME: Duration = Duration::from_millis(100);
+/// How often memory is looked at when there is plenty.
+const LOOK_TIME_MAX: Duration = Duration::from_millis(100);
+/// How often when there is none.
+const LOOK_TIME_MIN: Duration = Duration::from_millis(5);
+/// Bytes that Clients may fill in a second.
+const FILLED_BYTES_S_MAX: u64 = 1 << 30;
 /// How often the allocator is asked for what nobody uses; it stops all threads for a moment.
 const GIVING_BACK_TIME: Duration = Duration::from_secs(1);
 /// Who uses less is not to blame.
