@@ -124,5 +124,8 @@ fn half_a_batch_is_noticed() {
 
 #[test]
 fn a_damaged_record_that_is_passed_over_is_noticed() {
-    is_noticed_after_a_crash(Sabotage::SkipDamage, 1, 25, "MQTT-4.5.0-1");
+    // Few runs have damage, and what it takes away first is now this and now that.
+    let sabotage = Some((Sabotage::SkipDamage, 1));
+    let options = Options { steps: 4_000, sabotage, is_crashing: true, ..Options::default() };
+    is_noticed_in(128, options, 25, &["MQTT-4.5.0-1", "4.1"]);
 }
