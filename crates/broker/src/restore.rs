@@ -182,8 +182,7 @@ impl State {
         let RetainedContent { message, publisher } = content;
         let publisher = self.restored_publisher(publisher)?;
         self.retained_bytes += message.size() as u64;
-        let old = self.retained.load(Kept { message, publisher });
-        self.forget_retained(old);
+        self.retained.load(Kept { message, publisher });
         Ok(())
     }
 

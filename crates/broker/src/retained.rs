@@ -6,7 +6,7 @@ use dunlin_packet::topic::name::TopicName;
 use crate::retained::order::{Order, Position};
 use crate::retained::step::{Step, step};
 use crate::topics::hashing::TextHash;
-use crate::topics::id_table::IdTable;
+use crate::topics::id_table::{IdTable, Slot};
 use crate::topics::ids::TopicId;
 use crate::topics::slab::Slab;
 
@@ -35,8 +35,8 @@ pub struct Retained<M> {
     names: IdTable,
     order: Order,
     hash: TextHash,
-    /// Numbers that are not in the order yet.
-    loose: Vec<u32>,
+    /// Messages that are neither found by their names nor in the order yet.
+    loose: Vec<Slot>,
 }
 
 /// A place in the order of Topic Names, from which [`Retained::matching_page`] goes on.
@@ -63,13 +63,6 @@ impl<M: HasTopic> Retained<M> {
     /// [MQTT-3.3.1-5].
     pub fn keep(&mut self, name: TopicName<'_>, message: M) -> Option<M> {
         debug_assert_eq!(name.as_str(), message.topic());
-        let old = self.load(message);
-        self.arrange();
-        old
-    }
-
-    /// The same for one of very many: before anything else is asked, [`arrange`](Self::arrange) has to be called.
-    pub fn load(&mut self, message: M) -> Option<M> {
         let name = message.topic_bytes();
         let hash = self.hash.text(name);
         if let Some(id) = self.find(name, hash) {
@@ -77,19 +70,33 @@ impl<M: HasTopic> Retained<M> {
         }
         let id = self.messages.insert(Some(message));
         self.names.insert(hash, id);
-        self.loose.push(id);
+        self.put_in_order(id);
         None
     }
 
-    /// Puts in order what was [loaded](Self::load).
+    /// The same for one of very many of different topics, of which the table has none yet: before anything is asked,
+    /// [`arrange`](Self::arrange) has to be called.
+    pub fn load(&mut self, message: M) {
+        let hash = self.hash.text(message.topic_bytes());
+        let id = self.messages.insert(Some(message));
+        self.loose.push(Slot { hash, id });
+    }
+
+    /// Puts what was [loaded](Self::load) where it is found.
     pub fn arrange(&mut self) {
-        let text = |id| message(&self.messages, id).topic_bytes();
-        if self.order.is_empty() && self.loose.len() > 1 {
-            self.order = Order::build(&self.loose, text);
-            self.loose = Vec::new();
+        let loose = std::mem::take(&mut self.loose);
+        if self.order.is_empty() {
+            let ids = || loose.iter().map(|slot| slot.id);
+            self.order = Order::build(ids, |id| message(&self.messages, id).topic_bytes());
         } else {
-            self.loose.drain(..).for_each(|id| self.order.insert(id, text(id), text));
+            loose.iter().for_each(|slot| self.put_in_order(slot.id));
         }
+        self.names.insert_many(loose);
+    }
+
+    fn put_in_order(&mut self, id: u32) {
+        let text = |id| message(&self.messages, id).topic_bytes();
+        self.order.insert(id, text(id), text);
     }
 
     /// Takes the message of `name` out [MQTT-3.3.1-6].

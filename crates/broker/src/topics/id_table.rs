@@ -13,10 +13,11 @@ pub(crate) struct IdTable {
     slots: HashTable<Slot>,
 }
 
+/// A number and the hash of its key.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    hash: u32,
-    id: u32,
+pub(crate) struct Slot {
+    pub(crate) hash: u32,
+    pub(crate) id: u32,
 }
 
 impl IdTable {
@@ -28,6 +29,17 @@ impl IdTable {
     #[inline]
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         self.slots.find(spread(hash), |slot| slot.hash == hash && is_it(slot.id)).map(|slot| slot.id)
+    }
+
+    /// Adds many numbers, none of which the table holds under its key yet: in the order of their places, so that they find
+    /// memory that is near.
+    pub(crate) fn insert_many(&mut self, mut slots: Vec<Slot>) {
+        self.slots.reserve(slots.len(), |slot| spread(slot.hash));
+        let mask = (self.slots.num_buckets() as u32).wrapping_sub(1);
+        slots.sort_unstable_by_key(|slot| slot.hash & mask);
+        for slot in slots {
+            self.insert(slot.hash, slot.id);
+        }
     }
 
     /// Adds `id`, which the table does not hold under this key yet.
@@ -85,6 +97,19 @@ mod tests {
         assert_eq!(table.find(7, |id| id != 3), None);
         assert_eq!(table.find(7, |_| true), Some(3));
         assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn many_at_once_are_found_as_one_by_one() {
+        let hash = |id: u32| id.wrapping_mul(0x9e37_79b9);
+        for count in [0, 1, 100, 10_000] {
+            let mut table = IdTable::new();
+            table.insert(hash(0), 0);
+            table.insert_many((1..=count).map(|id| Slot { hash: hash(id), id }).collect());
+            assert_eq!(table.len(), count as usize + 1);
+            assert!((0..=count).all(|id| table.find(hash(id), |found| found == id).is_some()));
+            assert_eq!(table.find(hash(count + 1), |id| id == count + 1), None);
+        }
     }
 
     #[test]
