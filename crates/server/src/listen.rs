@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     config::model::{ListenerConfig, ListenerKind},
+    process::accept_with_first_bytes,
     socket_file,
 };
 
@@ -150,6 +151,9 @@ impl BoundSocket {
     /// [`ListenError`] if another program was faster.
     pub(crate) fn listen(self) -> Result<Listening, ListenError> {
         let Self { socket, place, backlog, .. } = self;
+        if matches!(place, Place::Tcp(_)) {
+            accept_with_first_bytes(&socket); // docs/decisions/0029
+        }
         if let Err(source) = socket.listen(backlog) {
             return Err(ListenError { place, source });
         }

@@ -5,7 +5,7 @@ use std::{
     hint::black_box,
     io,
     mem::MaybeUninit,
-    os::unix::ffi::OsStrExt,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
     path::Path,
     ptr,
 };
@@ -146,6 +146,27 @@ pub(crate) fn watch_listener(listener: TcpListener) -> io::Result<AsyncFd<TcpLis
     // SAFETY: what must hold is that the listener gives the same descriptor each time, open as long as the
     // listener lives: it owns one and never changes it, and nothing here takes it away.
     unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// Asks that a connection is accepted when its first bytes are there, and without any after a second. Where the operating
+/// system does not know that, it is accepted at once.
+pub(crate) fn accept_with_first_bytes(listener: &impl AsRawFd) {
+    #[cfg(target_os = "linux")]
+    {
+        let seconds: libc::c_int = 1;
+        let (pointer, len) = ((&raw const seconds).cast(), size_of_val(&seconds) as libc::socklen_t);
+        // SAFETY: the pointer is to a live number of this stack frame, with its length; nothing keeps it. What fails changes
+        // nothing.
+        unsafe {
+            libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, pointer, len);
+        }
+    }
+}
+
+/// Bytes of a page of memory.
+pub(crate) fn page_bytes() -> Option<u64> {
+    // SAFETY: it only reads a number of the system.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()
 }
 
 /// Has the allocator of glibc give back what is free at the end of a heap, and serve large tables by pages of their own. By

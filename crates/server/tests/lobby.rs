@@ -92,10 +92,17 @@ fn one_client_too_many_is_told_that_the_server_is_busy() {
     Client::connect(&server, "third");
 }
 
+/// One that begins to say something, and so is in the lobby, and says no more.
+fn stranger(server: &Server) -> Client {
+    let mut client = Client::open(server);
+    client.send_bytes(&[0x10]);
+    client
+}
+
 #[test]
 fn one_address_has_a_limited_number_of_strangers() {
     let server = start(|config| config.lobby.half_open_per_address_max = 2);
-    let _strangers = [Client::open(&server), Client::open(&server)];
+    let _strangers = [stranger(&server), stranger(&server)];
     let mut third = Client::open(&server);
     // It is closed without a word; a reset is one way to say nothing.
     if third.send_perhaps(&bytes_of(&Packet::Connect(connect("third")), ProtocolVersion::V5_0)).is_ok() {
@@ -109,11 +116,11 @@ fn one_address_has_a_limited_number_of_strangers() {
     });
 }
 
-/// The lobby is full of strangers who say nothing, and yet a Client gets in: the oldest stranger leaves.
+/// The lobby is full of strangers who do not go on, and yet a Client gets in: the oldest stranger leaves.
 #[test]
 fn a_full_lobby_lets_the_newest_in() {
     let server = start(|config| config.lobby.half_open_max = 5);
-    let mut strangers: Vec<Client> = (0..20).map(|_| Client::open(&server)).collect();
+    let mut strangers: Vec<Client> = (0..20).map(|_| stranger(&server)).collect();
     Client::connect(&server, "in earnest");
     assert!(strangers[0].is_closed());
 }

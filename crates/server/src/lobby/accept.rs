@@ -1,6 +1,15 @@
 //! The door: accepts connections, whatever happens.
 
-use std::{fs::File, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io, iter,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -36,10 +45,7 @@ pub(crate) async fn accept(
             _ = stop.changed() => return,
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             accepted = listener.accept(), if wait.is_none() => match accepted {
-                Ok(accepted) => {
-                    porter.pace.iter_mut().for_each(Pace::accepted);
-                    porter.let_in(accepted, &listener);
-                }
+                Ok(accepted) => porter.let_in_all(accepted, &listener),
                 Err(error) => porter.trouble(&listener, &error).await,
             },
         }
@@ -57,6 +63,16 @@ struct Porter {
 }
 
 impl Porter {
+    /// Lets in the one that was accepted, and those who wait behind it.
+    fn let_in_all(&mut self, first: Accepted, listener: &Listener) {
+        let most = if self.pace.is_some() { 0 } else { AT_ONCE_MAX - 1 };
+        let others = iter::from_fn(|| listener.accept_now()).take(most);
+        for accepted in iter::once(first).chain(others) {
+            self.pace.iter_mut().for_each(Pace::accepted);
+            self.let_in(accepted, listener);
+        }
+    }
+
     fn let_in(&mut self, accepted: Accepted, listener: &Listener) {
         let address = accepted.peer.ip();
         self.desk.husks.free();
@@ -80,14 +96,20 @@ impl Porter {
             }
         };
         let number = permit.number();
+        let is_plain = self.door.is_plain() && !is_proxy;
         let door = Arc::clone(&self.door);
         let stranger = Stranger { stream: accepted.stream, door, origin, random, permit };
         let (desk, watch) = (Arc::clone(&self.desk), PanicWatch(Arc::clone(&self.desk.counts)));
-        // A panic ends this task only.
-        let task = tokio::spawn(async move {
+        let mut welcoming = Box::pin(async move {
             let _watch = watch;
             welcome(desk, stranger).await;
         });
+        // Most have sent CONNECT before they are accepted, and are welcome at once.
+        if is_plain && has_ended(welcoming.as_mut()) {
+            return;
+        }
+        // A panic ends this task only.
+        let task = tokio::spawn(welcoming);
         self.desk.half_open.serve(number, task.abort_handle());
     }
 
@@ -129,10 +151,19 @@ impl Porter {
     }
 }
 
+/// Goes on with it, and says whether it has come to its end, be it by a panic. If it has not, nobody is told when to go on.
+fn has_ended(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let poll = || future.poll(&mut Context::from_waker(Waker::noop()));
+    catch_unwind(AssertUnwindSafe(poll)).map_or(true, |poll| poll.is_ready())
+}
+
 fn spare() -> Option<File> {
     // Whether there is one tells the caller; why there is none does not matter.
     File::open("/dev/null").ok()
 }
+
+/// Connections that are accepted before somebody else has his turn.
+const AT_ONCE_MAX: usize = 32;
 
 /// How long accepting pauses when it fails for want of something.
 const PAUSE: Duration = Duration::from_millis(50);

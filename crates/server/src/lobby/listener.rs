@@ -65,10 +65,8 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp { socket, .. } => {
-                let (stream, peer) =
-                    socket.async_io(Interest::READABLE, mio::net::TcpListener::accept).await?;
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                Ok(Accepted { stream: stream.into(), peer, process: None })
+                let accepted = socket.async_io(Interest::READABLE, mio::net::TcpListener::accept).await?;
+                Ok(Accepted::by_tcp(accepted))
             }
             Self::Unix { socket, .. } => {
                 let (stream, _) = socket.accept().await?;
@@ -80,6 +78,13 @@ impl Listener {
                 Ok(Accepted { stream, peer: THIS_MACHINE, process: Some(process) })
             }
         }
+    }
+
+    /// Accepts one that waits already, if it is easy to say whether one does.
+    pub(super) fn accept_now(&self) -> Option<Accepted> {
+        let Self::Tcp { socket, .. } = self else { return None };
+        // An error comes again, and is for the one who waits.
+        socket.try_io(Interest::READABLE, mio::net::TcpListener::accept).ok().map(Accepted::by_tcp)
     }
 
     /// Where one comes from that was accepted here.
@@ -94,6 +99,13 @@ impl Listener {
         };
         let Accepted { peer, process, .. } = *accepted;
         Ok(Origin { peer, listener, is_told_by_proxy: false, process, certificate: None })
+    }
+}
+
+impl Accepted {
+    fn by_tcp((stream, peer): (mio::net::TcpStream, SocketAddr)) -> Self {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Self { stream: stream.into(), peer, process: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One stranger, from the first byte to the door of its home shard or out again (3.1.4, 4.12).
 
-use std::{io, net::TcpStream, sync::Arc};
+use std::{future::poll_fn, io, net::TcpStream, pin::pin, sync::Arc, task::Poll};
 
 use dunlin_auth::{authenticator::Question, chain::Exchange};
 use dunlin_broker::{
@@ -156,8 +156,9 @@ impl Talk<'_> {
                     None => return Ok(Outcome::Gone),
                 },
                 Step::Authenticate(credentials) => {
-                    let decision = self.authenticate(credentials).await;
-                    if matches!(decision, Decision::Grant { .. }) && self.line.is_gone().await {
+                    let (decision, has_waited) = with_waiting(self.authenticate(credentials)).await;
+                    let is_granted = matches!(decision, Decision::Grant { .. });
+                    if is_granted && has_waited && self.line.is_gone().await {
                         return Ok(Outcome::Gone);
                     }
                     self.handshake.decide(decision)
@@ -276,6 +277,15 @@ impl Talk<'_> {
     fn bar(&mut self, barrier: Barrier, code: ReasonCode, why: String) -> Decision {
         self.barred = Some((barrier, why));
         Decision::Deny(code)
+    }
+}
+
+/// What the future gives, and whether it had to wait.
+async fn with_waiting<T>(future: impl Future<Output = T>) -> (T, bool) {
+    let mut future = pin!(future);
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        Poll::Ready(value) => (value, false),
+        Poll::Pending => (future.await, true),
     }
 }
 

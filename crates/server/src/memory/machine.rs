@@ -1,12 +1,21 @@
 //! What the operating system says about memory.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
-/// Bytes of this process that are nobody else's, or all that are resident, where the kernel says it.
+use crate::process::page_bytes;
+
+/// Bytes of this process that are resident and of no file, where the kernel says it.
 pub(crate) fn used_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let own = kib(&status, "RssAnon:").map(|own| own + kib(&status, "RssShmem:").unwrap_or(0));
-    Some(own.or_else(|| kib(&status, "VmRSS:"))? << 10)
+    let mut bytes = [0; 128];
+    let count = File::open("/proc/self/statm").ok()?.read(&mut bytes).ok()?;
+    let text = std::str::from_utf8(&bytes[..count]).ok()?;
+    let mut pages = text.split_whitespace().skip(1).map(|pages| pages.parse::<u64>().ok());
+    let (resident, of_files) = (pages.next()??, pages.next()??);
+    Some(resident.saturating_sub(of_files) * page_bytes()?)
 }
 
 /// Bytes that this process may use: what the machine has, or its control group if that has less.

@@ -23,7 +23,7 @@ use super::{gauge::Gauge, machine::used_bytes};
 /// Looks again and again how much memory is used, without end, and disconnects those who use most if it is too much.
 pub(crate) async fn watch(gauge: Arc<Gauge>, shards: Shards) {
     let mut given_back = Instant::now();
-    let mut look_time = LOOK_TIME_MAX;
+    let mut look_time = LOOK_TIME_MIN;
     loop {
         sleep(look_time).await;
         let Some(mut used) = used_bytes() else {
@@ -44,8 +44,7 @@ pub(crate) async fn watch(gauge: Arc<Gauge>, shards: Shards) {
         }
         look_time = time_to_fill(gauge.max().saturating_sub(used));
         if gauge.pressure() == Pressure::Over {
-            // What a Client leaves behind takes a moment to be free.
-            look_time = LOOK_TIME_MAX;
+            look_time = SHEDDING_TIME;
             if let Err(NoAnswer::Gone) = shed_heaviest(&gauge, &shards).await {
                 return;
             }
@@ -118,8 +117,10 @@ async fn shed_heaviest(gauge: &Gauge, shards: &Shards) -> Result<(), NoAnswer> {
 }
 
 /// How often memory is looked at when there is plenty.
-const LOOK_TIME_MAX: Duration = Duration::from_millis(100);
-/// How often when there is none.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
+/// How often Clients are disconnected: what one leaves behind takes a moment to be free.
+const SHEDDING_TIME: Duration = Duration::from_millis(100);
+/// How often memory is looked at when there is none.
 const LOOK_TIME_MIN: Duration = Duration::from_millis(5);
 /// Bytes that Clients may fill in a second.
 const FILLED_BYTES_S_MAX: u64 = 1 << 30;

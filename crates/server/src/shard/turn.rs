@@ -19,7 +19,7 @@ use dunlin_net::layer::Scratch;
 use dunlin_protocol::time::Instant;
 use mio::net::TcpStream;
 
-use crate::{husks::Husk, seats::Place, shard::admission::Admission};
+use crate::{husks::Husk, process::make_room, seats::Place, shard::admission::Admission};
 
 use super::{
     asking::Traffic,
@@ -330,6 +330,9 @@ impl<M: Machine> Turns<M> {
         if self.stop_at.is_some() {
             return;
         }
+        if self.connections.count().is_multiple_of(CONNECTIONS_IN_A_ROOM) {
+            make_room();
+        }
         let connection = self.connections.insert(TcpStream::from_std(stream), passage, door);
         let slot = self.connections.open(connection).expect("it was just put in");
         if let Err(error) = self.registrar.register(slot.stream(), connection) {
@@ -557,6 +560,9 @@ fn note(
         ready.push_back(connection);
     }
 }
+
+/// So many connections with their Sessions find place in what the heap grows by at a time.
+const CONNECTIONS_IN_A_ROOM: usize = 256;
 
 /// How long the thread goes on after it was told to stop.
 const STOP_TIME: Duration = Duration::from_secs(3);
