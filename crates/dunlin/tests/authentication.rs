@@ -77,6 +77,14 @@ impl Room {
     }
 }
 
+/// What `openssl` prints, run in the room.
+fn openssl(room: &Room, words: &[&str]) -> Vec<u8> {
+    let done = Command::new("openssl").args(words).current_dir(room.0.path()).output();
+    let done = done.expect("openssl is installed");
+    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
 /// How `mosquitto_pub` fares with this user name and password, if any, in version 5.0: 0, or the Reason Code.
 fn login(server: &Server, user: Option<(&str, &str)>) -> i32 {
     let mut arguments = vec!["-V", "mqttv5", "-t", "a", "-m", "b"];
@@ -313,6 +321,52 @@ fn token(seconds: u64, more: &str) -> String {
 }
 
 const SECRET: &str = "a secret of the tests";
+
+/// A token of RS256, signed by openssl with the key in `jwt.key`.
+fn signed_token(room: &Room) -> String {
+    let exp = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs() + 60;
+    let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let claims = format!(r#"{{"sub":"ann","exp":{exp}}}"#);
+    let message = format!("{}.{}", part(r#"{"alg":"RS256","kid":"one"}"#), part(&claims));
+    room.write("message", &message);
+    let signature = openssl(room, &["dgst", "-sha256", "-sign", "jwt.key", "message"]);
+    format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// Keys come by HTTPS from a program that is not ours, if its certificate is one to believe.
+#[test]
+fn keys_come_by_https() {
+    let room = Room::new();
+    let folder = room.0.path().to_str().expect("the path is text");
+    for words in [["ca", "--days", "2"], ["server", "--host", "localhost"]] {
+        dunlin(&[&["cert", "-d", folder][..], &words].concat()).await_exit().assert_success();
+    }
+    openssl(&room, &["genrsa", "-out", "jwt.key", "2048"]);
+    let modulus = openssl(&room, &["rsa", "-in", "jwt.key", "-noout", "-modulus"]);
+    let digits = modulus.trim_ascii().strip_prefix(b"Modulus=").expect("openssl says the modulus");
+    let modulus: Vec<u8> = digits
+        .chunks(2)
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).expect("digits"), 16).expect("two digits"))
+        .collect();
+    let n = BASE64_URL_SAFE_NO_PAD.encode(modulus);
+    room.write("keys.json", &format!(r#"{{"keys":[{{"kty":"RSA","kid":"one","n":"{n}","e":"AQAB"}}]}}"#));
+    let serving = ["s_server", "-accept", "127.0.0.1:0", "-cert", "server.pem", "-key", "server.key", "-WWW"];
+    let mut service = Program::start(Command::new("openssl").args(serving).current_dir(room.0.path()));
+    let port = service.await_line("its port", |line| line.starts_with("ACCEPT "));
+    let port = port.rsplit(':').next().expect("a port").trim();
+
+    let url = format!("jwks_url = \"https://localhost:{port}/keys.json\"\nleeway_s = 0\n");
+    let ca = room.path("ca.pem");
+    let known = Server::configured(&format!("[[auth]]\nkind = \"jwt\"\n{url}ca_file = {ca:?}\n"));
+    let token = signed_token(&room);
+    assert_eq!(login(&known, Some(("whatever", &token))), 0);
+    let changed = token.replacen('.', ".e", 1);
+    assert_ne!(login(&known, Some(("whatever", &changed))), 0);
+    // Nobody else vouches for this CA.
+    let mut unknown = Server::configured(&format!("[[auth]]\nkind = \"jwt\"\n{url}"));
+    assert_eq!(login(&unknown, Some(("whatever", &token))), UNAVAILABLE);
+    unknown.await_line("why", |line| line.contains("certificate"));
+}
 
 /// CONNECT of 5.0 with a password that is a token.
 fn connect_with(token: &str, client_id: &str) -> Vec<u8> {
