@@ -223,7 +223,7 @@ impl Oracle {
 
     /// Whether another message with QoS 2 may have been released that was never sent: it was held back until it was durable,
     /// the Server no longer knows that it was not sent, and it is too large for the Client on this or an earlier
-    /// connection. There may be as many of them as there are messages that were too large at some time; each PUBREL comes
+    /// connection. There may be as many of them as there are copies of messages that were too large at some time; each PUBREL comes
     /// again on the next connection until it is answered.
     fn may_be_unsent(&self, number: usize, packet_id: PacketId) -> bool {
         let session = &self.sessions[number];
@@ -238,15 +238,16 @@ impl Oracle {
         let is_too_large = |accept: &&Accept| {
             accept.qos == QoS::ExactlyOnce && publish_bytes_max(accept, ids) > smallest as usize
         };
-        let is_for_it = |accept: &Accept| {
+        // One for the Subscriptions that are not shared, one for each that is, and one for each SUBSCRIBE.
+        let copies = |accept: &Accept| {
             let mut outcomes = session.outcomes(accept, Tick::MAX).into_iter().flatten();
-            outcomes.any(|outcome| outcome.qos == QoS::ExactlyOnce)
-                || session.shares.keys().any(|filter| matches(filter, &accept.topic))
-                || session.replays.iter().any(|replay| matches(&replay.filter, &accept.topic))
+            let own = outcomes.any(|outcome| outcome.qos == QoS::ExactlyOnce);
+            let shared = session.shares.keys().filter(|filter| matches(filter, &accept.topic));
+            let replays = session.replays.iter().filter(|replay| matches(&replay.filter, &accept.topic));
+            usize::from(own) + shared.count() + replays.count()
         };
         let accepts = (0..self.messages.len()).map(|number| self.messages.get(number));
-        accepts.filter(is_too_large).filter(|accept| is_for_it(accept)).count()
-            > session.unsent_releases.len()
+        accepts.filter(is_too_large).map(copies).sum::<usize>() > session.unsent_releases.len()
     }
 
     /// The Session of a Client changes for good: no crash may take that back.
