@@ -193,6 +193,34 @@ pub struct ConnectRequest {
     pub entry: Option<Arc<Entry>>,
 }
 
+impl ConnectRequest {
+    /// That of a Client which says no more than who it is: a Session that ends with the Network Connection, no Will, no Keep
+    /// Alive, and what holds without Properties (3.1.2.11).
+    #[must_use]
+    pub fn new(version: ProtocolVersion, client_id: &str) -> Self {
+        Self {
+            version,
+            client_id: client_id.into(),
+            is_assigned: false,
+            clean_start: true,
+            keep_alive_s: 0,
+            session_expiry_s: 0,
+            receive_maximum: u16::MAX,
+            maximum_packet_size: u32::MAX,
+            topic_alias_maximum: 0,
+            request_response_information: false,
+            request_problem_information: true,
+            will: None,
+            user_name: None,
+            permissions: Permissions::default(),
+            valid_for: None,
+            authentication: None,
+            peer: "nowhere".into(),
+            entry: None,
+        }
+    }
+}
+
 /// The Will of a CONNECT.
 #[derive(Debug)]
 pub struct WillRequest {

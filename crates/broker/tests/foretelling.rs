@@ -96,24 +96,12 @@ impl Bench {
         self.outbox.open(connection);
         let subject = Subject { client_id: client_id.into(), ..Subject::default() };
         let request = ConnectRequest {
-            version: ProtocolVersion::V5_0,
-            client_id: client_id.into(),
-            is_assigned: false,
             clean_start: false,
-            keep_alive_s: 0,
             session_expiry_s: 3_600,
             receive_maximum: way.receive_maximum,
             maximum_packet_size: way.maximum_packet_size,
-            topic_alias_maximum: 0,
-            request_response_information: false,
-            request_problem_information: true,
-            will: None,
-            user_name: None,
             permissions: Permissions::new(Arc::new(subject), Arc::clone(&self.rules)),
-            valid_for: None,
-            authentication: None,
-            peer: "a test".into(),
-            entry: None,
+            ..ConnectRequest::new(ProtocolVersion::V5_0, client_id)
         };
         self.input(Input::Arrived(Box::new(Arrival { connection, request, unread: Vec::new() })));
         connection

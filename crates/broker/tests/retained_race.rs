@@ -7,7 +7,6 @@ use dunlin_broker::{
     input::{Arrival, ConnectRequest, Input},
     limits::Settings,
     output::Outbox,
-    permissions::Permissions,
     routing::{interests::Interests, mail::Mail},
     shard::Shard,
     slot::home_of,
@@ -54,26 +53,7 @@ impl Pair {
 
     fn connect(&mut self, shard: usize) {
         self.outboxes[shard].open(CONNECTION);
-        let request = ConnectRequest {
-            version: VERSION,
-            client_id: format!("client {shard}").into(),
-            is_assigned: false,
-            clean_start: true,
-            keep_alive_s: 0,
-            session_expiry_s: 0,
-            receive_maximum: u16::MAX,
-            maximum_packet_size: u32::MAX,
-            topic_alias_maximum: 0,
-            request_response_information: false,
-            request_problem_information: true,
-            will: None,
-            user_name: None,
-            permissions: Permissions::default(),
-            valid_for: None,
-            authentication: None,
-            peer: "nowhere".into(),
-            entry: None,
-        };
+        let request = ConnectRequest::new(VERSION, &format!("client {shard}"));
         let arrival = Arrival { connection: CONNECTION, request, unread: Vec::new() };
         self.input(shard, Input::Arrived(Box::new(arrival)));
     }

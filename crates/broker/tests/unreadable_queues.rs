@@ -12,7 +12,6 @@ use dunlin_broker::{
     },
     limits::Settings,
     output::{Outbox, PageRequest},
-    permissions::Permissions,
     records::{
         batch::Change,
         key::{Key, kind},
@@ -77,24 +76,10 @@ impl Bench {
         let connection = ConnectionId(self.opened);
         self.outbox.open(connection);
         let request = ConnectRequest {
-            version: ProtocolVersion::V5_0,
-            client_id: client_id.into(),
-            is_assigned: false,
             clean_start,
-            keep_alive_s: 0,
             session_expiry_s: 3_600,
             receive_maximum: 20,
-            maximum_packet_size: u32::MAX,
-            topic_alias_maximum: 0,
-            request_response_information: false,
-            request_problem_information: true,
-            will: None,
-            user_name: None,
-            permissions: Permissions::default(),
-            valid_for: None,
-            authentication: None,
-            peer: "a test".into(),
-            entry: None,
+            ..ConnectRequest::new(ProtocolVersion::V5_0, client_id)
         };
         self.input(Input::Arrived(Box::new(Arrival { connection, request, unread: Vec::new() })));
         connection

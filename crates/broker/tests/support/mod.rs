@@ -7,7 +7,6 @@ use dunlin_broker::{
     input::{Arrival, ConnectRequest, Input},
     limits::Settings,
     output::Outbox,
-    permissions::Permissions,
     routing::interests::Interests,
     shard::Shard,
 };
@@ -68,26 +67,7 @@ impl World {
         let connection = ConnectionId(self.answers.len() as u32);
         self.answers.push(Vec::with_capacity(self.answer_bytes));
         self.out.open(connection);
-        let request = ConnectRequest {
-            version: VERSION,
-            client_id: format!("client {}", connection.0).into(),
-            is_assigned: false,
-            clean_start: true,
-            keep_alive_s: 0,
-            session_expiry_s: 0,
-            receive_maximum: u16::MAX,
-            maximum_packet_size: u32::MAX,
-            topic_alias_maximum: 0,
-            request_response_information: false,
-            request_problem_information: true,
-            will: None,
-            user_name: None,
-            permissions: Permissions::default(),
-            valid_for: None,
-            authentication: None,
-            peer: "nowhere".into(),
-            entry: None,
-        };
+        let request = ConnectRequest::new(VERSION, &format!("client {}", connection.0));
         let arrival = Arrival { connection, request, unread: Vec::new() };
         self.shard.handle(NOW, Input::Arrived(Box::new(arrival)), &mut self.out);
         self.flush();

@@ -15,7 +15,6 @@ use dunlin_broker::{
     ids::{ConnectionId, ShardId},
     input::{Cause, ConnectRequest, Input},
     output::Outbox,
-    permissions::Permissions,
     routing::mail::Mail,
 };
 use dunlin_packet::version::ProtocolVersion;
@@ -200,26 +199,7 @@ impl Bench {
 }
 
 fn request() -> ConnectRequest {
-    ConnectRequest {
-        version: ProtocolVersion::V5_0,
-        client_id: "client".into(),
-        is_assigned: false,
-        clean_start: true,
-        keep_alive_s: 0,
-        session_expiry_s: 0,
-        receive_maximum: 1,
-        maximum_packet_size: u32::MAX,
-        topic_alias_maximum: 0,
-        request_response_information: false,
-        request_problem_information: true,
-        will: None,
-        user_name: None,
-        permissions: Permissions::default(),
-        valid_for: None,
-        authentication: None,
-        peer: "test".into(),
-        entry: None,
-    }
+    ConnectRequest { receive_maximum: 1, ..ConnectRequest::new(ProtocolVersion::V5_0, "client") }
 }
 
 /// Reads from `client`, on a thread of its own, until the end; gives what was read.

@@ -223,8 +223,8 @@ impl Oracle {
 
     /// Whether another message with QoS 2 may have been released that was never sent: it was held back until it was durable,
     /// the Server no longer knows that it was not sent, and it is too large for the Client on this or an earlier
-    /// connection. There may be as many of them as there are copies of messages that were too large at some time; each PUBREL comes
-    /// again on the next connection until it is answered.
+    /// connection. There may be as many of them as there are copies of messages that were too large at some time; each
+    /// PUBREL comes again on the next connection until it is answered.
     fn may_be_unsent(&self, number: usize, packet_id: PacketId) -> bool {
         let session = &self.sessions[number];
         let smallest = session.sizes.iter().map(|&(_, maximum)| maximum).min().unwrap_or(u32::MAX);
